@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * The exo user-space interface: everything that the module, the file system daemon, applications and
+ * BPF programs share. Offsets and lengths are bytes unless a name says otherwise.
+ *
+ * Rules that hold for every structure here:
+ *  - explicit widths, natural alignment, no implicit padding;
+ *  - reserved fields and unknown flag bits must be zero (-EINVAL otherwise);
+ *  - structures only ever grow at the end. An ioctl's command carries the caller's size; a smaller one
+ *    than the module's is completed with zeros, a larger one is accepted only if the part that the
+ *    module does not know is zero (-E2BIG otherwise), and one smaller than the first published size
+ *    is refused (-EINVAL);
+ *  - an ioctl number that a file descriptor does not know is -ENOTTY.
+ *
+ * Compiles as C, as C++ and beside a BPF program's vmlinux.h.
+ */
+#ifndef _UAPI_LINUX_EXO_H
+#define _UAPI_LINUX_EXO_H
+
+#ifndef __VMLINUX_H__
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#endif
+
+/* Changes only when an old program can no longer be served; additions set a feature bit instead. */
+#define EXO_ABI_VERSION		1
+
+#define EXO_DEVICE_PATH		"/dev/exo"
+#define EXO_IOC_TYPE		0xE0
+
+#define EXO_UUID_BYTES		16
+#define EXO_PROGRAM_NAME_BYTES	32	/* with the terminating zero */
+#define EXO_COMM_BYTES		16
+#define EXO_DISK_NAME_BYTES	32
+
+/* exo_info.features */
+#define EXO_FEATURE_DIRECT_ISSUE	(1ULL << 0)	/* reissue from the completion interrupt */
+#define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_TRAVERSE_POLLED is understood */
+
+/* ------------------------------------------------------------------ /dev/exo: any process may open it */
+
+struct exo_info {
+	__u32 abi_version;		/* out: EXO_ABI_VERSION of the module */
+	__u32 reserved;
+	__u64 features;			/* out: EXO_FEATURE_* */
+	__u32 max_extents;		/* out: extents in one pin */
+	__u32 max_hops;			/* out: highest hop limit */
+	__u32 max_hop_bytes;		/* out: largest single read */
+	__u32 max_args_bytes;		/* out: largest argument of a traversal */
+	__u32 max_result_bytes;		/* out: largest result of a traversal */
+	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
+};
+
+/*
+ * EXO_IOC_ATTACH: take a block device as an exo volume. Needs CAP_SYS_ADMIN.
+ * Returns a volume fd, the only handle that may pin, unpin and bind a mount. The device is held
+ * exclusively until the volume goes: at EXO_VOLUME_DETACH, or when the fd is closed and no pin is left.
+ * If a volume of this UUID on this device outlived its daemon (it still has pins), the call re-attaches
+ * to it; EXO_ATTACH_REATTACHED is then set in out_flags.
+ * Errors: EBADF/ENOTBLK device_fd is no block device, or not open for reading and writing; EBUSY
+ * somebody else holds the device, or the volume has a live volume fd; EOPNOTSUPP the device cannot serve
+ * (no blk-mq queue such as a multipath head or device mapper, zoned, integrity format, block size over
+ * 4096); EEXIST another UUID is attached on this device; EPERM.
+ */
+struct exo_attach {
+	__s32 device_fd;		/* in: O_RDWR fd of the block device */
+	__u32 flags;			/* in: 0 */
+	__u8 uuid[EXO_UUID_BYTES];	/* in: of the file system; not all zero */
+	__u32 volume_id;		/* out: unique while the module is loaded */
+	__u32 logical_block_bytes;	/* out */
+	__u64 size_bytes;		/* out: of the device or partition */
+	__u32 out_flags;		/* out: EXO_ATTACH_* */
+	__u32 reserved;
+};
+#define EXO_ATTACH_REATTACHED	(1U << 0)
+
+/*
+ * EXO_IOC_GRANT_OPEN: exchange a file descriptor for a grant fd (close-on-exec).
+ * The file must be open for reading, be a regular file on a mount that is bound to a volume, and its
+ * inode and generation must be pinned there. The grant can read [range_start, range_start + range_len)
+ * of the file and nothing else. range_start must be a multiple of the logical block size; so must
+ * the end, unless it is the end of the file. range_len 0 means to the end of the file.
+ * Errors: EBADF file_fd is not a file open for reading; EXDEV its mount is bound to no volume;
+ * ENODATA it is not pinned; ESTALE it is pinned, but with another generation; ERANGE the range is
+ * outside the file or not aligned; EKEYREVOKED the pin is being revoked; EMFILE; ENOMEM; EUSERS the
+ * user's grants are at their limit. Every refusal leaves an audit record.
+ */
+struct exo_grant_open {
+	__s32 file_fd;			/* in */
+	__u32 flags;			/* in: 0 */
+	__u64 range_start;		/* in */
+	__u64 range_len;		/* in: 0 = to the end of the file */
+	__u32 hop_limit;		/* in: hops of one traversal; 0 = default; lowered to the maximum */
+	__u32 in_flight_limit;		/* in: concurrent traversals; 0 = default */
+	__u64 grant_id;			/* out: never reused while the module is loaded */
+	__u64 size_bytes;		/* out: size of the pinned file */
+};
+
+/* EXO_IOC_PROGRAM_FIND: id of the attached program of a name. Errors: ENOENT; EINVAL no terminated name. */
+struct exo_program_find {
+	char name[EXO_PROGRAM_NAME_BYTES];	/* in */
+	__u32 program_id;			/* out */
+	__u32 reserved;
+};
+
+/*
+ * EXO_IOC_LIST: a snapshot of the module's objects, in order of id, in pages.
+ * Start with cursor 0 and repeat with the returned cursor until count is 0. Without CAP_SYS_ADMIN
+ * a process sees the grants of its own user and the programs, but no volumes or pins (EPERM).
+ * entry_bytes is the caller's size of one entry; entries are cut or zero-filled to it.
+ */
+struct exo_list {
+	__u32 kind;			/* in: EXO_LIST_* */
+	__u32 entry_bytes;		/* in */
+	__u64 cursor;			/* in/out */
+	__u64 buffer;			/* in: address of the array to fill */
+	__u32 buffer_bytes;		/* in */
+	__u32 count;			/* out: entries written */
+	__u32 volume_id;		/* in: only of this volume; 0 = all */
+	__u32 reserved;
+};
+#define EXO_LIST_VOLUMES	1	/* struct exo_volume_entry */
+#define EXO_LIST_PINS		2	/* struct exo_pin_entry */
+#define EXO_LIST_GRANTS		3	/* struct exo_grant_entry */
+#define EXO_LIST_PROGRAMS	4	/* struct exo_program_entry */
+
+struct exo_volume_entry {
+	__u32 volume_id;
+	__u32 flags;			/* EXO_VOLUME_* state bits */
+	__u8 uuid[EXO_UUID_BYTES];
+	char disk_name[EXO_DISK_NAME_BYTES];	/* as in /dev, with the partition */
+	__u64 size_bytes;
+	__u32 logical_block_bytes;
+	__u32 pins;
+	__u64 grants;
+};
+#define EXO_VOLUME_STATE_DAEMON	(1U << 0)	/* a volume fd is open */
+#define EXO_VOLUME_STATE_BOUND	(1U << 1)	/* a mount is bound */
+#define EXO_VOLUME_STATE_POLLED	(1U << 2)	/* the device has poll queues */
+
+struct exo_pin_entry {
+	__u64 pin_id;
+	__u64 ino;
+	__u64 generation;
+	__u64 size_bytes;
+	__u32 volume_id;
+	__u32 extents;
+	__u32 grants;			/* open grants on it */
+	__u32 state;			/* EXO_PIN_STATE_* */
+	__u64 pinned_at_ns;		/* CLOCK_REALTIME */
+};
+#define EXO_PIN_STATE_LIVE	0
+#define EXO_PIN_STATE_REVOKING	1	/* in its grace period, or draining */
+
+struct exo_grant_entry {
+	__u64 grant_id;
+	__u64 pin_id;
+	__u64 ino;
+	__u64 generation;
+	__u64 range_start;
+	__u64 range_len;
+	__u64 traversals;		/* started */
+	__u64 hops;			/* blocks read */
+	__u64 bytes;			/* read from the device */
+	__u64 opened_at_ns;		/* CLOCK_REALTIME */
+	__u32 volume_id;
+	__u32 uid;			/* as seen by the caller's user namespace */
+	__u32 pid;			/* that opened it, as seen by the caller's pid namespace; 0 = not visible */
+	__u32 state;			/* EXO_PIN_STATE_* plus EXO_GRANT_STATE_CUT */
+	__u32 hop_limit;
+	__u32 in_flight;
+	char comm[EXO_COMM_BYTES];
+};
+#define EXO_GRANT_STATE_CUT	2	/* revoked: every traversal ends with EXO_END_REVOKED */
+
+struct exo_program_entry {
+	__u32 program_id;
+	__u32 uid;			/* that attached it */
+	char name[EXO_PROGRAM_NAME_BYTES];
+	__u64 traversals;
+	__u64 steps;
+	__u64 attached_at_ns;		/* CLOCK_REALTIME */
+	__u32 in_flight;
+	__u32 reserved;
+};
+
+/* EXO_IOC_STATS: totals since the module was loaded. */
+struct exo_stats {
+	__u64 traversals;
+	__u64 hops;			/* blocks handed to a program */
+	__u64 issued_first;		/* first reads, issued by the caller's own context */
+	__u64 issued_direct;		/* reissued inside the completion interrupt */
+	__u64 issued_polled;		/* reissued by a polling caller */
+	__u64 issued_deferred;		/* reissued by a worker, because a direct issue was not safe */
+	__u64 holes;			/* hops answered with zeros, no read */
+	__u64 bytes;			/* read from devices */
+	__u64 io_errors;
+	__u64 denied_grants;
+	__u64 out_of_range;
+	__u64 revoked_grants;
+	__u64 audit_events;
+	__u64 audit_lost;		/* overwritten before any reader saw them */
+	__u64 traversals_in_flight;	/* now */
+	__u64 grants;			/* now */
+	__u64 pins;			/* now */
+	__u64 volumes;			/* now */
+	__u64 programs;			/* now */
+};
+
+/*
+ * EXO_IOC_AUDIT_OPEN: a fd that delivers audit events by read(2), whole struct exo_audit_event only,
+ * oldest first; poll works; O_NONBLOCK is honoured. Needs CAP_SYS_ADMIN.
+ * A reader that falls behind the ring finds the gap in the sequence numbers.
+ */
+struct exo_audit_open {
+	__u32 flags;			/* in: EXO_AUDIT_* */
+	__u32 reserved;
+};
+#define EXO_AUDIT_FROM_NOW	(1U << 0)	/* skip what is already in the ring */
+
+struct exo_audit_event {
+	__u64 sequence;			/* 1, 2, 3 ... */
+	__u64 time_ns;			/* CLOCK_REALTIME */
+	__u32 type;			/* EXO_AUDIT_* type */
+	__s32 error;			/* negative errno, or 0 */
+	__u32 cause;			/* EXO_END_* of a traversal, else 0 */
+	__u32 volume_id;
+	__u32 uid;			/* in the initial user namespace */
+	__u32 pid;			/* in the initial pid namespace */
+	char comm[EXO_COMM_BYTES];
+	__u64 ino;
+	__u64 generation;
+	__u64 grant_id;
+	__u32 program_id;
+	__u32 hop;			/* of a traversal's end */
+	__u64 file_offset;		/* of the failing read; range start of a grant */
+	__u64 length;			/* of the failing read; range length of a grant */
+	__u64 traversals;		/* totals, when a grant closes */
+	__u64 hops;
+	__u64 bytes;
+};
+#define EXO_AUDIT_VOLUME_ATTACH		1
+#define EXO_AUDIT_VOLUME_DETACH		2
+#define EXO_AUDIT_MOUNT_BIND		3
+#define EXO_AUDIT_PIN			4
+#define EXO_AUDIT_UNPIN			5	/* hops: traversals drained; length: drain time in ns */
+#define EXO_AUDIT_GRANT_OPEN		6
+#define EXO_AUDIT_GRANT_DENIED		7
+#define EXO_AUDIT_GRANT_REVOKE		8
+#define EXO_AUDIT_GRANT_CLOSE		9
+#define EXO_AUDIT_TRAVERSAL_FAILED	10	/* ended by anything but its program's own verdict */
+#define EXO_AUDIT_PROGRAM_ATTACH	11
+#define EXO_AUDIT_PROGRAM_DETACH	12
+
+/*
+ * EXO_IOC_RELEASE: an administrator's way to end a volume whose daemon is gone: revokes its grants,
+ * drains, unpins and lets the device go. Needs CAP_SYS_ADMIN. Errors: ENOENT; EBUSY a daemon has it.
+ */
+struct exo_release {
+	__u32 volume_id;		/* in */
+	__u32 grace_ms;			/* in */
+};
+
+#define EXO_IOC_INFO		_IOWR(EXO_IOC_TYPE, 0x00, struct exo_info)
+#define EXO_IOC_ATTACH		_IOWR(EXO_IOC_TYPE, 0x01, struct exo_attach)
+#define EXO_IOC_GRANT_OPEN	_IOWR(EXO_IOC_TYPE, 0x02, struct exo_grant_open)
+#define EXO_IOC_PROGRAM_FIND	_IOWR(EXO_IOC_TYPE, 0x03, struct exo_program_find)
+#define EXO_IOC_LIST		_IOWR(EXO_IOC_TYPE, 0x04, struct exo_list)
+#define EXO_IOC_STATS		_IOWR(EXO_IOC_TYPE, 0x05, struct exo_stats)
+#define EXO_IOC_AUDIT_OPEN	_IOWR(EXO_IOC_TYPE, 0x06, struct exo_audit_open)
+#define EXO_IOC_RELEASE		_IOWR(EXO_IOC_TYPE, 0x07, struct exo_release)
+
+/* ------------------------------------------------------------------ volume fd */
+
+/*
+ * EXO_VOLUME_BIND_MOUNT: from now on files of this FUSE mount name the volume's inodes (st_ino) and
+ * generations. A later call replaces an earlier one. Errors: EBADF; EINVAL not a FUSE mount.
+ */
+struct exo_bind_mount {
+	__s32 mount_fd;			/* in: any fd on the mount, for example of its root */
+	__u32 flags;			/* in: 0 */
+};
+
+/* One run of a file on the device. All three are multiples of the logical block size; length > 0. */
+struct exo_extent {
+	__u64 file_offset;
+	__u64 disk_offset;		/* from the start of the attached device or partition */
+	__u64 length;
+};
+
+/*
+ * EXO_VOLUME_PIN: register an immutable map of a file. Extents are sorted by file offset, do not
+ * overlap in the file or on the device, lie inside the device and below the file's size rounded up to a
+ * logical block. Gaps are holes and read as zeros. The caller promises that the data is on stable
+ * storage, that no extent is unwritten, and that nothing will change it until EXO_VOLUME_UNPIN returned.
+ * The memory of the map is charged to the caller.
+ * Errors: EINVAL; E2BIG too many extents; EEXIST this inode is pinned; ENOMEM; EFAULT.
+ */
+struct exo_pin {
+	__u64 ino;			/* in: not 0 */
+	__u64 generation;		/* in */
+	__u64 size_bytes;		/* in */
+	__u64 extents;			/* in: address of struct exo_extent[extent_count] */
+	__u32 extent_count;		/* in: 0 is a file of holes only */
+	__u32 flags;			/* in: 0 */
+	__u64 pin_id;			/* out: never reused while the module is loaded */
+};
+
+/*
+ * EXO_VOLUME_UNPIN: revoke every grant on the pin, then forget it. Holders are notified (poll on the
+ * grant fd reports EPOLLPRI); after grace_ms, or as soon as no grant is left open, the grants are cut
+ * and traversals in flight are drained. When the call returns 0, no read of the pin's
+ * extents is in flight or will ever be issued. May be called again after EINTR or ETIMEDOUT.
+ * Errors: ENOENT; EINTR a fatal signal came during the grace period; ETIMEDOUT the device did not complete a
+ * read in time, and the extents must not be reused yet.
+ */
+struct exo_unpin {
+	__u64 ino;			/* in */
+	__u64 generation;		/* in */
+	__u32 grace_ms;			/* in: bounded by the module */
+	__u32 flags;			/* in: 0 */
+	__u32 revoked_grants;		/* out */
+	__u32 drained_traversals;	/* out: that were in flight at the cut */
+	__u64 drain_ns;			/* out: from the cut to the last completion */
+};
+
+/* EXO_VOLUME_DETACH: unpin everything as above and let the device go; the fd is then only good to close. */
+struct exo_detach {
+	__u32 grace_ms;			/* in */
+	__u32 flags;			/* in: 0 */
+};
+
+#define EXO_VOLUME_BIND_MOUNT	_IOWR(EXO_IOC_TYPE, 0x20, struct exo_bind_mount)
+#define EXO_VOLUME_PIN		_IOWR(EXO_IOC_TYPE, 0x21, struct exo_pin)
+#define EXO_VOLUME_UNPIN	_IOWR(EXO_IOC_TYPE, 0x22, struct exo_unpin)
+#define EXO_VOLUME_DETACH	_IOWR(EXO_IOC_TYPE, 0x23, struct exo_detach)
+
+/* ------------------------------------------------------------------ grant fd */
+
+/* Why a traversal ended. Everything but EXO_END_DONE and EXO_END_PROGRAM leaves an audit record. */
+enum exo_end {
+	EXO_END_DONE		= 0,	/* the program said so */
+	EXO_END_PROGRAM		= 1,	/* the program gave up: outcome.error is what it returned */
+	EXO_END_OUT_OF_RANGE	= 2,	/* the next read is in the file but outside the grant */
+	EXO_END_OUT_OF_FILE	= 3,	/* the next read is outside the file */
+	EXO_END_MISALIGNED	= 4,	/* offset or length not a multiple of the logical block, or too long */
+	EXO_END_SPLIT		= 5,	/* the next read is not contiguous on the device */
+	EXO_END_IO		= 6,	/* the device failed the read: outcome.error says how */
+	EXO_END_HOP_LIMIT	= 7,
+	EXO_END_TIMEOUT		= 8,
+	EXO_END_CANCELLED	= 9,	/* by a fatal signal */
+	EXO_END_REVOKED		= 10,	/* the grant was cut */
+	EXO_END_DETACHED	= 11,	/* the program was detached */
+	EXO_END_BAD_VERDICT	= 12,	/* the program returned something that is no verdict, or EXO_NEXT
+					 * without saying what to read
+					 */
+	EXO_END_NO_REQUEST	= 13,	/* the device's queue could not be entered: outcome.error says why */
+};
+
+struct exo_outcome {
+	__u32 cause;			/* enum exo_end */
+	__s32 error;			/* negative errno for PROGRAM, IO and NO_REQUEST, else 0 */
+	__u64 value;			/* what the program reported with exo_report() */
+	__u32 hops;			/* blocks handed to the program */
+	__u32 result_len;		/* bytes of the result that the program declared valid */
+	__u64 file_offset;		/* of the last read, or of the one that was refused */
+	__u32 direct;			/* reads reissued inside the completion interrupt */
+	__u32 deferred;			/* reads reissued by a worker */
+	__u32 polled;			/* reads reissued by the polling caller */
+	__u32 holes;			/* hops answered with zeros */
+	__u64 elapsed_ns;
+};
+
+/*
+ * EXO_GRANT_TRAVERSE: run one traversal and wait for its end. Returns 0 whenever the
+ * traversal started, whatever its end was: read outcome.cause.
+ * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
+ * size or over the maximum; E2BIG args_len or result_len; EFAULT; EAGAIN the in-flight limit is reached;
+ * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut.
+ */
+struct exo_traverse {
+	__u32 flags;			/* in: EXO_TRAVERSE_* */
+	__u32 program_id;		/* in */
+	__u64 start_offset;		/* in: first read, unless the program's start chooses another */
+	__u32 hop_bytes;		/* in: length of the first read and upper bound of each */
+	__u32 hop_limit;		/* in: 0 = the grant's; only ever lowers it */
+	__u32 timeout_ms;		/* in: 0 = default; only ever lowers the maximum */
+	__u32 args_len;			/* in */
+	__u64 args;			/* in: address of what exo_args() shows the program */
+	__u64 result;			/* in: address that receives outcome.result_len bytes */
+	__u32 result_len;		/* in: size of the result area; zeroed before the start */
+	__u32 reserved;
+	struct exo_outcome outcome;	/* out */
+};
+#define EXO_TRAVERSE_POLLED	(1U << 0)	/* the caller spins on a poll queue; no interrupt */
+
+#define EXO_GRANT_INFO		_IOWR(EXO_IOC_TYPE, 0x40, struct exo_grant_entry)
+#define EXO_GRANT_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x41, struct exo_traverse)
+
+/* ------------------------------------------------------------------ files on an exo mount (served by the daemon) */
+
+/* Any open file or directory. */
+struct exo_file_info {
+	__u8 uuid[EXO_UUID_BYTES];	/* out: of the file system */
+	__u64 ino;			/* out */
+	__u64 generation;		/* out */
+	__u64 size_bytes;		/* out */
+	__u64 extents;			/* out: number of extents */
+	__u32 flags;			/* out: EXO_FILE_* */
+	__u32 block_bytes;		/* out: file system block */
+};
+#define EXO_FILE_PINNED			(1U << 0)
+#define EXO_FILE_PIN_PERSISTENT		(1U << 1)	/* survives remount */
+#define EXO_FILE_KERNEL			(1U << 2)	/* the mount is attached to the module */
+
+/*
+ * EXO_FILE_PIN: make a regular file immutable and register it with the module. The caller
+ * needs the right to write the file, and no process may have it open for writing. The file's data is on stable
+ * storage when the call returns. Without EXO_PIN_PERSISTENT the pin is a lease that ends when this
+ * open file is closed.
+ * Errors: EACCES; ETXTBSY open for writing somewhere; EISDIR/EINVAL not a regular file; ENODEV the
+ * module is not loaded or was absent at mount; EEXIST already pinned (a lease may be made persistent); EROFS; ENOSPC; EIO.
+ */
+struct exo_file_pin {
+	__u32 flags;			/* in: EXO_PIN_* */
+	__u32 reserved;
+};
+#define EXO_PIN_PERSISTENT	(1U << 0)
+
+/*
+ * EXO_FILE_UNPIN: end the pin; grants on it are revoked as EXO_VOLUME_UNPIN describes, and the file
+ * can be changed once the call returned. Errors: EACCES; ENODATA not pinned; ETIMEDOUT; EINTR.
+ */
+struct exo_file_unpin {
+	__u32 grace_ms;			/* in */
+	__u32 flags;			/* in: 0 */
+	__u32 revoked_grants;		/* out */
+	__u32 drained_traversals;	/* out */
+	__u64 drain_ns;			/* out */
+};
+
+/*
+ * EXO_FILE_MAP: where the file lies on the device, from the extent at or after start_offset on.
+ * Needs the file open for reading. Repeat from the end of the last extent until count is 0.
+ */
+#define EXO_FILE_MAP_EXTENTS	100
+struct exo_file_extent {
+	__u64 file_offset;
+	__u64 disk_offset;
+	__u64 length;
+	__u32 flags;			/* EXO_EXTENT_* */
+	__u32 reserved;
+};
+#define EXO_EXTENT_UNWRITTEN	(1U << 0)	/* allocated, reads as zeros */
+struct exo_file_map {
+	__u64 start_offset;		/* in */
+	__u32 flags;			/* in: 0 */
+	__u32 count;			/* out */
+	struct exo_file_extent extents[EXO_FILE_MAP_EXTENTS];	/* out */
+};
+
+#define EXO_FILE_INFO		_IOR(EXO_IOC_TYPE, 0x60, struct exo_file_info)
+#define EXO_FILE_PIN		_IOW(EXO_IOC_TYPE, 0x61, struct exo_file_pin)
+#define EXO_FILE_UNPIN		_IOWR(EXO_IOC_TYPE, 0x62, struct exo_file_unpin)
+#define EXO_FILE_MAP		_IOWR(EXO_IOC_TYPE, 0x63, struct exo_file_map)
+
+/* ------------------------------------------------------------------ BPF programs */
+
+/*
+ * What a program is told about the block that arrived. Read-only. Its blocks, arguments and results
+ * are reached through kfuncs (bpf/include/exo.bpf.h).
+ */
+struct exo_hop {
+	__u64 offset;			/* file offset of the block */
+	__u64 file_size;
+	__u64 range_start;		/* of the grant */
+	__u64 range_end;
+	__u32 len;			/* valid bytes of the block, before any end of file padding */
+	__u32 hop;			/* 0 for the first block */
+	__u32 hops_left;
+	__u32 args_len;
+	__u32 result_len;		/* size of the result area */
+	__u32 logical_block_bytes;
+};
+
+/* What start and step return; a negative errno ends the traversal with EXO_END_PROGRAM. */
+enum exo_verdict {
+	EXO_DONE = 0,
+	EXO_NEXT = 1,			/* exo_read() said what to read */
+};
+
+#endif /* _UAPI_LINUX_EXO_H */
