@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The QEMU machine of tools/vm/run: its command line, its start and its end. Works on the variables
+# of that script; judging the run is left to it.
+# shellcheck disable=SC2154  # they are set in tools/vm/run
+
+# find_kernel_in FOLDER: sets release and image for a kernel laid out as on a machine.
+find_kernel_in() {
+    local found
+    found=$(find "$1/boot" -maxdepth 1 -name 'vmlinuz-*' 2>/dev/null | sort -V | tail -n 1)
+    [ -n "$found" ] || die "there is no boot/vmlinuz-* in $1"
+    image=$found
+    release=${found##*/vmlinuz-}
+}
+
+# /dev/kvm alone proves nothing: without svm or vmx in the CPU a KVM guest hangs at once.
+kvm_works() {
+    [ -r /dev/kvm ] && [ -w /dev/kvm ] && grep -qwE 'svm|vmx' /proc/cpuinfo
+}
+
+choose_accelerator() {
+    if [ -n "$icount" ]; then
+        accel=(-accel "tcg,thread=single" -cpu max -icount "shift=0,sleep=off" -rtc "base=utc,clock=vm")
+        accel_name="TCG, icount"
+    elif [ "${EXO_VM_ACCEL:-}" = kvm ] || { [ -z "${EXO_VM_ACCEL:-}" ] && kvm_works; }; then
+        accel=(-accel kvm -cpu host)
+        accel_name=KVM
+    else
+        accel=(-accel "tcg,thread=multi" -cpu max)
+        accel_name=TCG
+    fi
+}
+
+kernel_command_line() {
+    local words=(
+        console=ttyS0 ignore_loglevel log_buf_len=4M nokaslr
+        # A fault ends the run at once, with its report in the log.
+        panic=-1 oops=panic
+        "nvme_core.multipath=$([ "$multipath" = 1 ] && echo Y || echo N)"
+        "nvme.poll_queues=$poll_queues" null_blk.nr_devices=0
+        "exo.init=$EXO_TOP/tools/vm/guest/init" "exo.job=$run"
+    )
+    echo "${words[*]} $append"
+}
+
+# Fills qemu_drives; images that are ours live in the run's folder.
+make_drives() {
+    local i file size
+    qemu_drives=()
+    for ((i = 0; i < drives; i++)); do
+        file=$run/drive$i.img
+        if [ "$i" = 0 ] && [ -n "$drive_file" ]; then
+            file=$drive_file
+        else
+            truncate -s "$drive_size" "$file" || die "cannot make a drive of size $drive_size"
+            if [ "$i" -gt 0 ]; then
+                size=$(($(stat -c %s "$file") / 4 / 1048576 * 1048576))
+                truncate -s "$size" "$file"
+            fi
+        fi
+        qemu_drives+=(
+            -drive "file=$file,if=none,id=drive$i,format=raw,cache=unsafe,discard=unmap"
+            -device "nvme,id=nvme$i,serial=exo$i"
+            -device "nvme-ns,drive=drive$i,bus=nvme$i,logical_block_size=$block_size,physical_block_size=$block_size"
+        )
+    done
+}
+
+# Starts QEMU in the background. Its end is told on the control fifo as `gone CODE`. Should this
+# script be killed outright, the kernel kills QEMU with it (--pdeathsig).
+start_machine() {
+    local initramfs arguments stdio
+    initramfs=$("$EXO_TOP/tools/vm/make-initramfs" "$kernel" "$release")
+    make_drives
+    arguments=(
+        -name exo -nodefaults -no-user-config -no-reboot -display none -monitor none
+        -machine q35 "${accel[@]}" -smp "$cpus" -m "$memory"
+        -kernel "$image" -initrd "$initramfs" -append "$(kernel_command_line)"
+        -virtfs "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
+        -device virtio-rng-pci
+        -chardev "file,id=klog,path=$run/kernel.log" -serial chardev:klog
+        -device virtio-serial-pci
+        -chardev "file,id=control,path=$run/control,append=on"
+        -device "virtserialport,chardev=control,name=exo.control"
+        "${qemu_drives[@]}" "${extra_devices[@]}"
+    )
+    if [ -n "$share" ]; then
+        arguments+=(-virtfs "local,path=$share,mount_tag=share,security_model=none,multidevs=remap")
+    fi
+    if [ "$mode" = shell ]; then
+        arguments+=(-chardev "stdio,id=tty,signal=off" -device "virtconsole,chardev=tty")
+        exec {stdio}<&0
+    else
+        # Two pipes keep the command's stdout and stderr apart; cat makes any kind of file write-only,
+        # as QEMU wants it.
+        exec {out}> >(exec cat)
+        out_reader=$!
+        exec {err}> >(exec cat >&2)
+        err_reader=$!
+        arguments+=(
+            -add-fd "fd=$out,set=1" -chardev "file,id=out,path=/dev/fdset/1,append=on"
+            -add-fd "fd=$err,set=2" -chardev "file,id=err,path=/dev/fdset/2,append=on"
+            -device "virtserialport,chardev=out,name=exo.out"
+            -device "virtserialport,chardev=err,name=exo.err"
+        )
+        exec {stdio}</dev/null
+    fi
+    : >"$run/kernel.log"
+    (
+        trap - EXIT
+        trap '' INT
+        status=0
+        setpriv --pdeathsig KILL qemu-system-x86_64 -pidfile "$run/pid" "${arguments[@]}" \
+            <&"$stdio" 2>"$run/qemu.err" || status=$?
+        echo "gone $status" >&"$control"
+    ) &
+    machine=$!
+}
+
+# Kills QEMU if it still runs, and waits until all its output has been written.
+stop_machine() {
+    [ -n "${machine:-}" ] || return 0
+    if [ -e "$run/pid" ]; then
+        kill -KILL "$(cat "$run/pid")" 2>/dev/null || true
+    fi
+    wait "$machine" 2>/dev/null || true
+    machine=
+    if [ -n "${out_reader:-}" ]; then
+        exec {out}>&- {err}>&-
+        wait "$out_reader" "$err_reader" 2>/dev/null || true
+        out_reader=
+    fi
+}
