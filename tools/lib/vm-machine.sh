@@ -20,13 +20,13 @@ kvm_works() {
 
 choose_accelerator() {
     if [ -n "$icount" ]; then
-        accel=(-accel "tcg,thread=single" -cpu max -icount "shift=0,sleep=off" -rtc "base=utc,clock=vm")
+        accel=(-accel "tcg,thread=single" -cpu "max,la57=off" -icount "shift=0,sleep=off" -rtc "base=utc,clock=vm")
         accel_name="TCG, icount"
     elif [ "${EXO_VM_ACCEL:-}" = kvm ] || { [ -z "${EXO_VM_ACCEL:-}" ] && kvm_works; }; then
         accel=(-accel kvm -cpu host)
         accel_name=KVM
     else
-        accel=(-accel "tcg,thread=multi" -cpu max)
+        accel=(-accel "tcg,thread=multi" -cpu "max,la57=off")
         accel_name=TCG
     fi
 }

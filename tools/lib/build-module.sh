@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Builds exo.ko outside the source tree. Kbuild of Linux 6.12 writes its results beside the sources,
+# so it is given a mirror of kmod/ made of links. Needs common.sh.
+
+# mirror_sources FROM TO: every source file of FROM as a link in TO, in real folders; links whose
+# source has gone are removed.
+mirror_sources() {
+    local from=$1 to=$2 file
+    find "$from" -type f \( -name '*.[chS]' -o -name Kbuild -o -name 'Kconfig*' -o -name 'Makefile*' \) \
+        ! -name '*.mod.c' -printf '%P\n' |
+        while read -r file; do
+            [ "$to/$file" -ef "$from/$file" ] && continue
+            mkdir -p "$(dirname "$to/$file")"
+            ln -sfn "$from/$file" "$to/$file"
+        done
+    find "$to" -xtype l -delete
+}
+
+# build_module SOURCE OUTPUT HEADERS JOBS [MAKE_ARGUMENT...]
+build_module() {
+    local source=$1 output=$2 headers=$3 jobs=$4 log
+    shift 4
+    mkdir -p "$output"
+    mirror_sources "$source" "$output"
+    log=$output/build.log
+    # Kbuild prints much that is no news; a warning or an error is shown.
+    if ! make -C "$headers" M="$output" -j "$jobs" modules "$@" >"$log" 2>&1; then
+        grep -vE '^(make|  (CC|LD|MODPOST|BTF) )' "$log" >&2
+        die "exo.ko could not be built against $headers (whole output: $log)"
+    fi
+    grep -E 'warning|Skipping BTF' "$log" >&2 || true
+    [ -e "$output/exo.ko" ] || die "Kbuild made no exo.ko in $output (see $log)"
+}
