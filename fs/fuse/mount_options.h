@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// The options of a mount as mount(8) passes them: parses them, refuses unknown ones, and knows which are
+// the kernel's (flags of mount(2)) and which are the daemon's. Mounting itself is elsewhere.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+namespace exo::fuse {
+
+struct MountOptions {
+    std::string device;
+    std::string directory;
+
+    unsigned long mount_flags = 0;  // MS_* of mount(2)
+    bool read_only = false;
+    bool allow_other = false;
+    bool default_permissions = true;
+    bool kernel_pins = true;  // attach to the kernel module where it is loaded
+
+    bool foreground = false;  // stay in the foreground and log to stderr
+    bool fake = false;        // mount(8) -f: check everything, mount nothing
+    bool verbose = false;
+    std::string mount_namespace;  // pid or path; empty: our own
+};
+
+// Adds the comma-separated list `text` of one -o to `options`. The error is one line for the user.
+std::expected<void, std::string> parse_options(std::string_view text, MountOptions& options);
+
+// Parses the whole command line of mount.exo: DEV DIR [-sfnv] [-N ns] [-o opts] [-t type], and our -F.
+std::expected<MountOptions, std::string> parse_command_line(int argc, char** argv);
+
+}  // namespace exo::fuse
