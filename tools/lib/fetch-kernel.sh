@@ -18,7 +18,7 @@ kernel_packages() {
     echo "linux-image-$1"
     echo "linux-headers-$1"
     apt-cache show --no-all-versions "linux-headers-$1" | sed -n 's/^Depends: //p' |
-        tr ',|' '\n\n' | sed -E 's/^ *([^ ]+).*/\1/' |
+        tr ',|' '\n' | sed -E 's/^ *([^ ]+).*/\1/' |
         grep -E '^linux-(headers|kbuild)-' | sort -u
 }
 

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The QEMU machine of tools/vm/run: its command line, its start and its end. Works on the variables
 # of that script; judging the run is left to it.
-# shellcheck disable=SC2154  # they are set in tools/vm/run
+# shellcheck disable=SC2154,SC2034  # they are set, or used, in tools/vm/run
 
 # find_kernel_in FOLDER: sets release and image for a kernel laid out as on a machine.
 find_kernel_in() {
@@ -67,7 +67,7 @@ make_drives() {
 }
 
 # Starts QEMU in the background. Its end is told on the control fifo as `gone CODE`. Should this
-# script be killed outright, the kernel kills QEMU with it (--pdeathsig).
+# script be killed outright, the kernel kills both with it (--pdeathsig).
 start_machine() {
     local initramfs arguments stdio
     initramfs=$("$EXO_TOP/tools/vm/make-initramfs" "$kernel" "$release")
@@ -106,14 +106,15 @@ start_machine() {
         exec {stdio}</dev/null
     fi
     : >"$run/kernel.log"
-    (
-        trap - EXIT
-        trap '' INT
+    # shellcheck disable=SC2016  # for the inner shell
+    setpriv --pdeathsig KILL bash -c '
+        trap "" INT
+        control=$1 pid=$2
+        shift 2
         status=0
-        setpriv --pdeathsig KILL qemu-system-x86_64 -pidfile "$run/pid" "${arguments[@]}" \
-            <&"$stdio" 2>"$run/qemu.err" || status=$?
-        echo "gone $status" >&"$control"
-    ) &
+        setpriv --pdeathsig KILL qemu-system-x86_64 -pidfile "$pid" "$@" || status=$?
+        echo "gone $status" >"$control"
+    ' qemu "$run/control" "$run/pid" "${arguments[@]}" <&"$stdio" 2>"$run/qemu.err" &
     machine=$!
 }
 
