@@ -62,3 +62,35 @@ adapt_kernel_tree() {
     ln -sfn "$final/usr/src/linux-headers-$release" "$tree/lib/modules/$release/build"
     rm -f "$tree/lib/modules/$release/source"
 }
+
+# The kernel's style checker is in its source package only.
+checkpatch_path() {
+    echo "$EXO_CACHE/checkpatch/scripts/checkpatch.pl"
+}
+
+checkpatch_is_here() {
+    [ -e "$(checkpatch_path)" ]
+}
+
+# Uses the machine's copy of the source package where there is one.
+fetch_checkpatch() {
+    local name=linux-source-$EXO_KERNEL_SERIES folder=$EXO_CACHE/checkpatch work archive
+    work=$folder.$$
+    mkdir -p "$work/tree"
+    archive=/usr/src/$name.tar.xz
+    if [ ! -e "$archive" ]; then
+        (cd "$work" && apt-get -q -o APT::Sandbox::User=root download "$name") >"$work/log" 2>&1 || {
+            tail -n 4 "$work/log" >&2
+            rm -rf "$work"
+            die "could not download $name; check the network, then run tools/setup again"
+        }
+        dpkg -x "$work"/*.deb "$work"
+        archive=$work/usr/src/$name.tar.xz
+    fi
+    tar -xJf "$archive" -C "$work/tree" --strip-components=1 --wildcards \
+        '*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch' ||
+        die "could not take checkpatch.pl out of $archive"
+    rm -rf "$folder"
+    mv "$work/tree" "$folder"
+    rm -rf "$work"
+}

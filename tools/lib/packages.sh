@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The Debian packages exo needs, and what each is for. Only the list; tools/setup installs them.
+
+# "PACKAGE | what it is for", in groups that start with "# title". Packages with one purpose share
+# a line.
+exo_packages() {
+    cat <<'END'
+# Compile user space
+g++ | the C++ compiler
+cmake ninja-build pkg-config | configure and run the build
+libfuse3-dev fuse3 | the file system daemon and mounting it
+liburing-dev | block I/O of the daemon, asynchronous lookups
+libboost-dev | allocator trees and caches (Boost.Intrusive)
+libcli11-dev nlohmann-json3-dev | arguments and --json of the exo command
+doctest-dev | unit tests
+# Compile and load BPF programs
+clang llvm lld | compile BPF programs
+bpftool | the kernel's types (vmlinux.h)
+libelf-dev zlib1g-dev | what libbpf needs
+# Build the kernel module
+make dwarves | Kbuild, and the module's BTF
+bc bison flex libssl-dev | kernel build tools
+kmod | unpacked kernels: dependencies of modules
+# Run the virtual machine
+qemu-system-x86 | runs the virtual machine
+busybox-static cpio xz-utils zstd | its first file system
+util-linux procps e2fsprogs | mounting, processes and a file system to compare with
+# Test and check
+fio attr acl | exercise the file system
+sparse | static checks of the kernel module
+perl | checkpatch, the kernel's style checker
+clang-tidy clang-format shellcheck | static checks of C++ and shell
+END
+}
+
+# libbpf before this version does not know struct_ops of a module. It is not in the list above, as
+# Debian 12 has it in backports only.
+# shellcheck disable=SC2034  # used by apt.sh
+exo_libbpf_version=1:1.4
+
+# The names alone.
+exo_package_names() {
+    exo_packages | sed -n '/^#/!s/ *|.*//p' | tr ' ' '\n'
+}
