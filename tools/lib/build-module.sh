@@ -26,7 +26,7 @@ build_module() {
     log=$output/build.log
     # Kbuild prints much that is no news; a warning or an error is shown.
     if ! make -C "$headers" M="$output" -j "$jobs" modules "$@" >"$log" 2>&1; then
-        grep -vE '^(make|  (CC|LD|MODPOST|BTF) )' "$log" >&2
+        grep -vE '^(make: (Entering|Leaving)|  (CC|LD|MODPOST|BTF|CHECK) )' "$log" >&2 || true
         die "exo.ko could not be built against $headers (whole output: $log)"
     fi
     grep -E 'warning|Skipping BTF' "$log" >&2 || true

@@ -30,7 +30,8 @@ util-linux procps e2fsprogs | mounting, processes and a file system to compare w
 fio attr acl | exercise the file system
 sparse | static checks of the kernel module
 perl | checkpatch, the kernel's style checker
-clang-tidy clang-format shellcheck | static checks of C++ and shell
+clang-tidy-19 clang-format-19 | static checks and layout of C++; the version is the one both releases have
+shellcheck | static checks of shell
 END
 }
 

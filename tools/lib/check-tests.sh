@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# The stages of tools/check that run tests: unit, asan, fuse, harness, vm. Each tells its counts.
+# shellcheck disable=SC2154  # build and patterns are set in tools/check
+
+# Labels of tests that are not run on every machine, or not with everything.
+not_unit='fuse|vm|bench|long'
+
+# run_ctest FOLDER CTEST_ARGUMENT...: runs and counts.
+run_ctest() {
+    local folder=$1 results=$1/ctest-results.xml status=0 tests=0 failures=0 unrun=0 pattern=''
+    shift
+    if [ ${#patterns[@]} -gt 0 ]; then
+        pattern=$(IFS='|' && echo "${patterns[*]}")
+    fi
+    rm -f "$results"
+    ctest --test-dir "$folder" --output-on-failure --output-junit "$results" --timeout 600 \
+        -j "$(nproc)" ${pattern:+-R "$pattern"} "$@" || status=$?
+    if [ -e "$results" ]; then
+        tests=$(junit_number tests "$results")
+        failures=$(junit_number failures "$results")
+        unrun=$(($(junit_number skipped "$results") + $(junit_number disabled "$results")))
+    fi
+    if [ "$tests" = 0 ] && [ -n "$pattern" ]; then
+        echo "no test matches $pattern"
+        return 1
+    fi
+    count $((tests - failures - unrun)) "$failures" "$unrun"
+    return "$status"
+}
+
+junit_number() { # ATTRIBUTE FILE: of the test suite
+    local number
+    number=$(grep -m 1 -A 12 '<testsuite' "$2" | grep -oE "\b$1=\"[0-9]+\"" | head -n 1 | tr -dc 0-9)
+    echo "${number:-0}"
+}
+
+stage_unit() {
+    run_ctest "$build" -LE "$not_unit"
+}
+
+# In a folder of its own: sanitizers change every object file.
+stage_asan() {
+    "$EXO_TOP/tools/build" --no-module --sanitize address,undefined --build-dir "$build-asan"
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
+        UBSAN_OPTIONS=print_stacktrace=1 run_ctest "$build-asan" -LE "$not_unit|bpf"
+}
+
+# Mounts share one kernel table and one fusermount: one after the other.
+stage_fuse() {
+    run_ctest "$build" -L fuse -j 1
+}
+
+# counts_of NAME: takes the last line "NAME: N passed, N failed, N skipped" of this stage's output.
+counts_of() {
+    local line
+    line=$(grep -aE "^$1: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$" "$2" | tail -n 1)
+    [ -n "$line" ] || return 1
+    # shellcheck disable=SC2046  # three words
+    count $(tr -dc '0-9 \n' <<<"$line")
+}
+
+stage_harness() {
+    local status=0 output=$build/check/harness.out
+    "$EXO_TOP/tests/vm/self-test/run" 2>&1 | tee "$output" || status=$?
+    counts_of harness "$output" || status=1
+    return "$status"
+}
+
+# Once kmod/ builds, a missing exo.ko is a failure: tools/vm/run says so.
+stage_vm() {
+    local status=0 options=() output=$build/check/vm.out
+    if [ ! -e "$EXO_TOP/kmod/Kbuild" ]; then
+        options+=(--no-module)
+    fi
+    "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 1800 --keep-log "$build/check/kernel.log" \
+        "${options[@]}" --tests "${patterns[@]}" 2>&1 | tee "$output" || status=$?
+    counts_of vm "$output" || status=1
+    return "$status"
+}
