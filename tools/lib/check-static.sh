@@ -58,7 +58,7 @@ stage_sparse() {
     fi
     headers=$(kernel_headers '') || die "no kernel headers in $EXO_CACHE; run tools/setup"
     rm -rf "$output"
-    build_module "$EXO_TOP/kmod" "$output" "$headers" "$(nproc)" C=2 W=1 CF=-D__CHECK_ENDIAN__ \
+    (build_module "$EXO_TOP/kmod" "$output" "$headers" "$(nproc)" C=2 W=1 CF=-D__CHECK_ENDIAN__) \
         2>/dev/null || {
         grep -E 'error|\*\*\*' "$output/build.log"
         return 1
@@ -120,14 +120,15 @@ stage_tidy() {
 }
 
 tidy_key() { # FILE
+    local command
+    command=$(sed -n "s|^ *\"command\": \"\(.*\) -o [^ ]* -c $1\",*\$|\1|p" "$build/compile_commands.json" |
+        head -n 1)
     {
         clang-tidy-19 --version
-        cat "$EXO_TOP/.clang-tidy" "$1"
-        # Every header of the same tree that the compiler reads for it.
-        g++ -std=c++2b -MM -I"$EXO_TOP" -I"$EXO_TOP/fs" -I"$EXO_TOP/libexo/include" \
-            -I"$EXO_TOP/libexo/src" -I"$EXO_TOP/bpf/include" -I"$EXO_TOP/kmod/uapi" \
-            -I"$EXO_TOP/tools/exo" "$1" 2>/dev/null | tr ' ' '\n' |
-            grep -F "$EXO_TOP/" | sort -u | xargs -r cat
+        cat "$EXO_TOP/.clang-tidy"
+        # Every file of this tree that the compiler reads for it; should it fail, no key fits twice.
+        (cd "$build" && eval "${command//\\\"/\"} -MM '$1'" || echo "$EXO_TOP/?") | tr ' ' '\n' |
+            grep -F "$EXO_TOP/" | sort -u | xargs -r cat || date +%N
     } 2>/dev/null | sha256sum | cut -d' ' -f1
 }
 
