@@ -62,7 +62,8 @@ std::expected<MountLock, std::string> MountLock::acquire(const std::string& devi
                                                          const std::string& directory,
                                                          std::chrono::milliseconds patience) {
     const std::string path = lock_path(device);
-    if (path.empty()) return MountLock();  // nowhere to put it: the device's own exclusive open remains
+    if (path.empty())
+        return MountLock();  // nowhere to put it: the device's own exclusive open remains
     // Private: anybody who can open the file could hold the lock and so prevent a mount.
     if (mkdir(lock_directory().c_str(), 0700) != 0 && errno != EEXIST) return MountLock();
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

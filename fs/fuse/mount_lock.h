@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One daemon per device: a lock file under /run/exo, held for the daemon's life and freed by the kernel with it.
-// It also is how umount waits for the daemon's end, and how a second mount learns who is in its way.
+// One daemon per device: a lock file under /run/exo, held for the daemon's life and freed by the
+// kernel with it. It also is how umount waits for the daemon's end, and how a second mount learns
+// who is in its way.
 #pragma once
 
 #include <sys/types.h>
@@ -22,8 +23,8 @@ class MountLock {
     }
     ~MountLock();
 
-    // Takes the lock of the block device or image file `device`, waiting up to `patience` for a daemon that is
-    // still finishing. The error is one line for the user.
+    // Takes the lock of the block device or image file `device`, waiting up to `patience` for a
+    // daemon that is still finishing. The error is one line for the user.
     static std::expected<MountLock, std::string> acquire(const std::string& device,
                                                          const std::string& directory,
                                                          std::chrono::milliseconds patience);

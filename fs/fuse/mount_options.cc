@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "fs/fuse/mount_options.h"
 
+#include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <array>
 #include <algorithm>
+#include <array>
+
+#include "fs/base/result.h"
+#include "fs/base/unique_fd.h"
 
 namespace exo::fuse {
 namespace {
@@ -62,7 +68,7 @@ constexpr std::array<std::string_view, 6> ignored_prefixes{
     "x-", "X-", "comment=", "uhelper=", "helper=", "user=",
 };
 
-std::expected<void, std::string> parse_option(std::string_view name, MountOptions& options) {
+std::expected<void, std::string> parse_option(std::string_view name, MountRequest& options) {
     for (const FlagOption& option : flag_options) {
         if (option.name == name) {
             options.mount_flags = (options.mount_flags & ~option.clear) | option.set;
@@ -89,6 +95,8 @@ std::expected<void, std::string> parse_option(std::string_view name, MountOption
     return {};
 }
 
+}  // namespace
+
 std::string absolute_path(const char* path) {
     // The daemon changes to /, so nothing relative may be left.
     if (char* real = realpath(path, nullptr)) {
@@ -103,10 +111,20 @@ std::string absolute_path(const char* path) {
     return result;
 }
 
-}  // namespace
+std::expected<void, std::string> enter_mount_namespace(const std::string& name) {
+    if (name.empty()) return {};
+    const bool is_pid = std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; });
+    const std::string path = is_pid ? "/proc/" + name + "/ns/mnt" : name;
+    const unique_fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd || setns(fd.get(), CLONE_NEWNS) != 0)
+        return std::unexpected("cannot enter the mount namespace " + name + ": " +
+                               describe(Error{errno, {}}));
+    return {};
+}
 
-std::expected<void, std::string> parse_options(std::string_view text, MountOptions& options) {
-    // Options of Linux Security Modules carry quoted commas; we know none of these, so a plain split does.
+std::expected<void, std::string> parse_options(std::string_view text, MountRequest& options) {
+    // Options of Linux Security Modules carry quoted commas; we know none of these, so a plain
+    // split does.
     while (!text.empty()) {
         const size_t comma = text.find(',');
         const std::string_view name = text.substr(0, comma);
@@ -117,19 +135,18 @@ std::expected<void, std::string> parse_options(std::string_view text, MountOptio
     return {};
 }
 
-std::expected<MountOptions, std::string> parse_command_line(int argc, char** argv) {
-    MountOptions options;
-    // A file system mounted by root is everybody's, as any other; an unprivileged user's is not, unless asked for.
+std::expected<MountRequest, std::string> parse_command_line(int argc, char** argv) {
+    MountRequest options;
+    // A file system mounted by root is everybody's, as any other; an unprivileged user's is not,
+    // unless asked for.
     options.allow_other = geteuid() == 0;
 
     constexpr const char* usage =
         "usage: mount.exo DEVICE DIRECTORY [-sfnvF] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]";
-    static const option long_options[] = {{"foreground", no_argument, nullptr, 'F'},
-                                          {"fake", no_argument, nullptr, 'f'},
-                                          {"verbose", no_argument, nullptr, 'v'},
-                                          {"options", required_argument, nullptr, 'o'},
-                                          {"read-only", no_argument, nullptr, 'r'},
-                                          {nullptr, 0, nullptr, 0}};
+    static const option long_options[] = {
+        {"foreground", no_argument, nullptr, 'F'}, {"fake", no_argument, nullptr, 'f'},
+        {"verbose", no_argument, nullptr, 'v'},    {"options", required_argument, nullptr, 'o'},
+        {"read-only", no_argument, nullptr, 'r'},  {nullptr, 0, nullptr, 0}};
     optind = 0;  // again from the start: a caller may have used getopt before
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "sfnvFrwN:o:t:", long_options, nullptr)) != -1;) {

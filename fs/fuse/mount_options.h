@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The options of a mount as mount(8) passes them: parses them, refuses unknown ones, and knows which are
-// the kernel's (flags of mount(2)) and which are the daemon's. Mounting itself is elsewhere.
+// The options of a mount as mount(8) passes them: parses them, refuses unknown ones, and knows
+// which are the kernel's (flags of mount(2)) and which are the daemon's. Mounting itself is
+// elsewhere.
 #pragma once
 
 #include <expected>
@@ -9,7 +10,7 @@
 
 namespace exo::fuse {
 
-struct MountOptions {
+struct MountRequest {
     std::string device;
     std::string directory;
 
@@ -26,9 +27,16 @@ struct MountOptions {
 };
 
 // Adds the comma-separated list `text` of one -o to `options`. The error is one line for the user.
-std::expected<void, std::string> parse_options(std::string_view text, MountOptions& options);
+std::expected<void, std::string> parse_options(std::string_view text, MountRequest& options);
 
-// Parses the whole command line of mount.exo: DEV DIR [-sfnv] [-N ns] [-o opts] [-t type], and our -F.
-std::expected<MountOptions, std::string> parse_command_line(int argc, char** argv);
+// Parses the whole command line of mount.exo: DEV DIR [-sfnv] [-N ns] [-o opts] [-t type], and our
+// -F.
+std::expected<MountRequest, std::string> parse_command_line(int argc, char** argv);
+
+// The real path, or as good as can be told without access to it (below the mount of a dead daemon).
+std::string absolute_path(const char* path);
+
+// -N of mount(8) and umount(8): a process id or the path of a namespace; empty stays here.
+std::expected<void, std::string> enter_mount_namespace(const std::string& name);
 
 }  // namespace exo::fuse

@@ -8,7 +8,8 @@
 namespace exo::fuse {
 
 struct MountEntry {
-    std::string device_id;  // "major:minor" of the superblock: equal for bind mounts of one file system
+    std::string
+        device_id;  // "major:minor" of the superblock: equal for bind mounts of one file system
     std::string directory;
     std::string type;
     std::string source;
@@ -18,6 +19,7 @@ struct MountEntry {
 std::vector<MountEntry> read_mount_table();
 
 // The exo mount on top at `directory`, or null. The pointer lives as long as `table`.
-const MountEntry* find_exo_mount(const std::vector<MountEntry>& table, const std::string& directory);
+const MountEntry* find_exo_mount(const std::vector<MountEntry>& table,
+                                 const std::string& directory);
 
 }  // namespace exo::fuse
