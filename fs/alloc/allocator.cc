@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "fs/alloc/allocator.h"
+
+#include <algorithm>
+
+#include "fs/base/log.h"
+#include "fs/format/inode.h"
+
+namespace exo {
+
+Reservation::~Reservation() {
+    if (allocator_ && run_.count > 0) allocator_->give_back({&run_, 1});
+}
+
+Allocator::Allocator(BlockDevice& device, Journal& journal, const Superblock& superblock,
+                     bool discard)
+    : device_(device), journal_(journal), volume_blocks_(superblock.size_blocks),
+      journal_start_(superblock.journal_start), journal_blocks_(superblock.journal_blocks),
+      discard_(discard),
+      // 1/1024 of the volume, at least 32 and at most 4096 blocks, half of it for freeing only.
+      metadata_reserve_(std::clamp<uint64_t>(superblock.size_blocks / 2048, 16, 2048)),
+      freeing_reserve_(metadata_reserve_) {}
+
+Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal& journal,
+                                                   const Superblock& superblock, bool discard) {
+    std::unique_ptr<Allocator> allocator(new Allocator(device, journal, superblock, discard));
+    const uint64_t groups = group_count(superblock.size_blocks);
+    auto reader = journal.reader();
+    for (uint64_t group = 0; group < groups; group++) {
+        EXO_TRY_ASSIGN(PageRef page, journal.read(bitmap_place(group), BlockType::kBitmap, 0));
+        const uint8_t* bits = page->as<BitmapBlock>()->bits;
+        const uint64_t base = group * kGroupBlocks;
+        const uint64_t end = std::min(kGroupBlocks, superblock.size_blocks - base);
+        for (uint64_t at = 0;;) {
+            at = bits_find(bits, at, end, false);
+            if (at == end) break;
+            const uint64_t stop = bits_find(bits, at, end, true);
+            allocator->free_.insert(base + at, stop - at);
+            at = stop;
+        }
+    }
+    journal.set_space_keeper(allocator.get());
+    return allocator;
+}
+
+Result<Reservation> Allocator::reserve(uint64_t want, BlockNo goal, Purpose purpose) {
+    const uint64_t kept = purpose == Purpose::kData       ? metadata_reserve_ + freeing_reserve_
+                          : purpose == Purpose::kMetadata ? freeing_reserve_
+                                                          : 0;
+    std::lock_guard lock(mutex_);
+    if (free_.free_blocks() <= kept) return fail(ENOSPC);
+    const auto run = free_.take(std::min(want, free_.free_blocks() - kept), goal);
+    if (run.count == 0) return fail(ENOSPC);
+    return Reservation(this, {run.start, run.count});
+}
+
+Result<BlockRun> Allocator::allocate(Handle& handle, Reservation&& reservation) {
+    const BlockRun run = reservation.run_;
+    EXO_TRY_ASSIGN(Page * page, journal_.modify(handle, bitmap_place(group_of(run.start)),
+                                                BlockType::kBitmap, 0));
+    uint8_t* bits = page->as<BitmapBlock>()->bits;
+    const uint64_t first = run.start % kGroupBlocks;
+    if (!bits_all(bits, first, run.count, false))
+        return fail(EUCLEAN, "the bitmap of group " + std::to_string(group_of(run.start)) +
+                                 " disagrees with the free space: run fsck.exo");
+    bits_fill(bits, first, run.count, true);
+    handle.note_allocated(run);
+    reservation.allocator_ = nullptr;
+    return run;
+}
+
+Result<BlockNo> Allocator::allocate_block(Handle& handle, BlockNo goal, Purpose purpose) {
+    EXO_TRY_ASSIGN(Reservation one, reserve(1, goal, purpose));
+    EXO_TRY_ASSIGN(const BlockRun run, allocate(handle, std::move(one)));
+    return run.start;
+}
+
+Result<> Allocator::free(Handle& handle, BlockRun run, bool metadata) {
+    // Refuse what can only come from a damaged pointer.
+    if (run.count == 0 || run.start >= volume_blocks_ || run.count > volume_blocks_ - run.start ||
+        group_of(run.start) != group_of(run.start + run.count - 1) ||
+        run.start <= kSystemPlace || is_bitmap_place(run.start) ||
+        (run.start < journal_start_ + journal_blocks_ && run.start + run.count > journal_start_))
+        return fail(EUCLEAN, "blocks " + std::to_string(run.start) + "+" +
+                                 std::to_string(run.count) +
+                                 " cannot belong to an inode: run fsck.exo");
+    EXO_TRY_ASSIGN(Page * page, journal_.modify(handle, bitmap_place(group_of(run.start)),
+                                                BlockType::kBitmap, 0));
+    uint8_t* bits = page->as<BitmapBlock>()->bits;
+    const uint64_t first = run.start % kGroupBlocks;
+    if (!bits_all(bits, first, run.count, true))
+        return fail(EUCLEAN, "blocks " + std::to_string(run.start) + "+" +
+                                 std::to_string(run.count) +
+                                 " are free already: run fsck.exo");
+    bits_fill(bits, first, run.count, false);
+    if (metadata) {
+        for (uint64_t i = 0; i < run.count; i++) journal_.drop(handle, run.start + i);
+    }
+    handle.note_freed(run, metadata);
+    return {};
+}
+
+uint64_t Allocator::free_blocks() const {
+    std::lock_guard lock(mutex_);
+    return free_.free_blocks();
+}
+
+uint64_t Allocator::available_blocks() const {
+    const uint64_t free = free_blocks(), kept = reserve_blocks();
+    return free > kept ? free - kept : 0;
+}
+
+void Allocator::give_back(std::span<const BlockRun> runs) {
+    std::lock_guard lock(mutex_);
+    for (const BlockRun& run : runs) {
+        if (!free_.insert(run.start, run.count))
+            log(LogLevel::kError, "blocks " + std::to_string(run.start) + "+" +
+                                      std::to_string(run.count) +
+                                      " were freed twice: run fsck.exo");
+    }
+}
+
+void Allocator::reusable(std::span<const BlockRun> runs) {
+    if (discard_) {
+        for (const BlockRun& run : runs)
+            (void)device_.discard(run.start * kBlockBytes, run.count * kBlockBytes);
+    }
+    give_back(runs);
+}
+
+void Allocator::allocation_undone(std::span<const BlockRun> runs) {
+    give_back(runs);
+}
+
+Result<uint64_t> Allocator::trim(uint64_t min_blocks) {
+    std::vector<BlockRun> runs;
+    {
+        std::lock_guard lock(mutex_);
+        free_.for_each([&](BlockNo start, uint64_t count) {
+            if (count >= min_blocks) runs.push_back({start, count});
+        });
+    }
+    uint64_t told = 0;
+    for (const BlockRun& run : runs) {
+        {
+            // Take the run while the device is told, so that nobody writes to it meanwhile.
+            std::lock_guard lock(mutex_);
+            if (!free_.take_exact(run.start, run.count)) continue;
+        }
+        const Reservation held(this, run);
+        EXO_TRY(device_.discard(run.start * kBlockBytes, run.count * kBlockBytes));
+        told += run.count;
+    }
+    return told;
+}
+
+}  // namespace exo

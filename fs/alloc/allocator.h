@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Hands out blocks. A block is first *reserved* in memory (a token that gives it back by itself), so
+// that data can be written to it, and then *allocated*: marked in its group's bitmap by a handle. Freed
+// blocks are marked free at once but come back into memory's free space only when the journal says
+// that they may be reused.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "fs/alloc/free_space.h"
+#include "fs/base/result.h"
+#include "fs/device/block_device.h"
+#include "fs/format/superblock.h"
+#include "fs/journal/journal.h"
+
+namespace exo {
+
+class Allocator;
+
+// Blocks that are nobody else's until they are allocated, or given back by this token's end.
+class Reservation {
+  public:
+    Reservation() = default;
+    Reservation(Allocator* allocator, BlockRun run) : allocator_(allocator), run_(run) {}
+    Reservation(Reservation&& other) noexcept
+        : allocator_(std::exchange(other.allocator_, nullptr)), run_(other.run_) {}
+    Reservation& operator=(Reservation&& other) noexcept {
+        std::swap(allocator_, other.allocator_);
+        std::swap(run_, other.run_);
+        return *this;
+    }
+    ~Reservation();
+    BlockNo start() const { return run_.start; }
+    uint64_t count() const { return run_.count; }
+
+  private:
+    friend class Allocator;
+    Allocator* allocator_ = nullptr;
+    BlockRun run_{};
+};
+
+// Who may take the last blocks: deleting must always be possible, and so must be noting where data is.
+enum class Purpose { kData, kMetadata, kFreeing };
+
+class Allocator final : public SpaceKeeper {
+  public:
+    // Reads every bitmap. REQUIRES: the journal was replayed
+    static Result<std::unique_ptr<Allocator>> open(BlockDevice& device, Journal& journal,
+                                                   const Superblock& superblock, bool discard);
+
+    // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the purpose.
+    Result<Reservation> reserve(uint64_t want, BlockNo goal, Purpose purpose);
+    // Marks all of the reservation used; it belongs to the handle then.
+    Result<BlockRun> allocate(Handle& handle, Reservation&& reservation);
+    // Marks a run free. Fails with EUCLEAN, changing nothing, when any of it was free already.
+    Result<> free(Handle& handle, BlockRun run, bool metadata);
+    // One metadata block, near the goal.
+    Result<BlockNo> allocate_block(Handle& handle, BlockNo goal, Purpose purpose);
+
+    uint64_t free_blocks() const;       // reusable now
+    uint64_t available_blocks() const;  // of those, for data
+    uint64_t reserve_blocks() const { return metadata_reserve_ + freeing_reserve_; }
+    // Tells the device about free runs of at least `min_blocks`; returns blocks told.
+    Result<uint64_t> trim(uint64_t min_blocks);
+
+    void reusable(std::span<const BlockRun> runs) override;
+    void allocation_undone(std::span<const BlockRun> runs) override;
+
+  private:
+    friend class Reservation;
+    Allocator(BlockDevice& device, Journal& journal, const Superblock& superblock, bool discard);
+    void give_back(std::span<const BlockRun> runs);
+
+    BlockDevice& device_;
+    Journal& journal_;
+    const uint64_t volume_blocks_, journal_start_, journal_blocks_;
+    const bool discard_;
+    uint64_t metadata_reserve_, freeing_reserve_;
+    mutable std::mutex mutex_;  // guards free_; a leaf: nothing is locked under it
+    FreeSpace free_;
+};
+
+}  // namespace exo

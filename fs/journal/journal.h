@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Metadata blocks, read through a cache and changed atomically. A change runs under a Handle; the
+// changes of many handles are grouped into the running transaction, which is written to the log as
+// whole blocks and later written home (checkpoint). The log is physical redo: replaying it any number
+// of times gives the same volume.
+//
+// Rules kept here (see docs/FORMAT.md, "Order of writes"):
+//  - a block goes home only after the transaction that changed it is durable in the log;
+//  - the log's tail moves only after everything before it is durable at home;
+//  - what a transaction freed is handed back for reuse only once it is durable (data), or once the log
+//    can no longer replay over it (metadata);
+//  - data written before a handle began is durable before the handle's transaction is.
+//
+// Locks, in order: commit_mutex_ > meta_ > shard mutexes. A Handle holds meta_ exclusively,
+// a reader() shared. Pages never change once their handle has ended, except that their checksum is
+// filled in when they are logged.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "fs/base/page.h"
+#include "fs/base/result.h"
+#include "fs/device/block_device.h"
+#include "fs/format/block.h"
+#include "fs/format/superblock.h"
+
+namespace exo {
+
+struct BlockRun {
+    BlockNo start;
+    uint64_t count;
+};
+
+// Who keeps the free space; called without meta_.
+class SpaceKeeper {
+  public:
+    virtual ~SpaceKeeper() = default;
+    virtual void reusable(std::span<const BlockRun> runs) = 0;
+    virtual void allocation_undone(std::span<const BlockRun> runs) = 0;  // called under meta_
+};
+
+class Journal;
+
+// One atomic change. Undone when destroyed without commit().
+class Handle {
+  public:
+    Handle(Handle&& other) noexcept;
+    Handle& operator=(Handle&&) = delete;
+    ~Handle();
+    void commit();
+
+    uint64_t sequence() const { return sequence_; }  // of the transaction it will be part of
+    void note_allocated(BlockRun run) { allocated_.push_back(run); }
+    void note_freed(BlockRun run, bool metadata);
+    void on_commit(std::function<void()> hook) { hooks_.push_back(std::move(hook)); }
+
+  private:
+    friend class Journal;
+    struct Touched {
+        BlockNo block;
+        PageRef before;          // null: was not cached
+        bool was_dirty;          // in the running transaction already
+        MutablePageRef current;  // null: dropped
+    };
+    Handle(Journal* journal, std::unique_lock<std::shared_mutex> lock, unsigned credits);
+    Touched* find(BlockNo block);
+
+    Journal* journal_;
+    std::unique_lock<std::shared_mutex> lock_;
+    unsigned credits_;
+    uint64_t sequence_ = 0;
+    std::vector<Touched> touched_;
+    std::vector<BlockRun> allocated_, freed_data_, freed_metadata_;
+    std::vector<std::function<void()>> hooks_;
+};
+
+class Journal {
+  public:
+    struct Options {
+        bool read_only = false;
+        size_t cache_bytes = 48u << 20;
+    };
+    static constexpr unsigned kHandleCredits = 64;  // blocks that one handle may change
+
+    // Replays the log: home, or when read-only into memory.
+    static Result<std::unique_ptr<Journal>> open(BlockDevice& device, const Superblock& superblock,
+                                                 const Options& options);
+    ~Journal();
+
+    void set_space_keeper(SpaceKeeper* keeper) { keeper_ = keeper; }
+    bool replayed() const { return replayed_; }
+    bool read_only() const { return options_.read_only; }
+    bool failed() const { return failed_.load(std::memory_order_acquire); }
+
+    std::shared_lock<std::shared_mutex> reader() { return std::shared_lock(meta_); }
+    // Waits for room in the log if need be. Fails with EROFS once a log write has failed.
+    // REQUIRES: the caller holds no reader or handle
+    Result<Handle> begin();
+
+    // REQUIRES for all: reader or handle held. Nothing returned may be used after its release.
+    Result<PageRef> read(BlockNo block, BlockType type, uint64_t owner);
+    // The block's content in this handle, to be changed in place.
+    Result<Page*> modify(Handle& handle, BlockNo block, BlockType type, uint64_t owner);
+    // A fresh zeroed block with a header.
+    Result<Page*> create(Handle& handle, BlockNo block, BlockType type, uint64_t owner);
+    // The block is no longer metadata; its content is forgotten.
+    void drop(Handle& handle, BlockNo block);
+
+    uint64_t running_sequence() const { return running_.load(std::memory_order_acquire); }
+    uint64_t durable_sequence() const { return durable_.load(std::memory_order_acquire); }
+    // The transaction is durable, as is all data written before the call.
+    Result<> commit(uint64_t through_sequence);
+    // Writes everything committed home and empties the log, committing first.
+    Result<> checkpoint();
+    bool wants_checkpoint() const;
+    // Blocks freed but not yet reusable; commit + checkpoint would bring them back.
+    uint64_t deferred_blocks() const { return deferred_.load(std::memory_order_relaxed); }
+    bool has_changes() const { return dirty_count_.load(std::memory_order_relaxed) > 0; }
+
+  private:
+    friend class Handle;
+    struct Entry {
+        PageRef page;
+        bool dirty = false;  // changed in the running transaction: stays
+        std::list<BlockNo>::iterator lru;
+    };
+    struct Shard {
+        std::mutex mutex;  // guards all of it
+        std::unordered_map<BlockNo, Entry> entries;
+        std::list<BlockNo> lru;  // entries that are not dirty, the newest first
+        std::unordered_map<BlockNo, PageRef> pending;  // logged, or being logged; not yet home
+    };
+    static constexpr unsigned kShards = 16;
+
+    Journal(BlockDevice& device, const Superblock& superblock, const Options& options);
+    Shard& shard(BlockNo block) { return shards_[(block ^ block >> 7) % kShards]; }
+    void set_entry(BlockNo block, PageRef page, bool dirty);
+    void erase_entry(BlockNo block);
+    void trim(Shard& shard);
+    void finish(Handle& handle);
+    void undo(Handle& handle);
+    Result<> replay();
+    Result<> commit_locked();
+    Result<> checkpoint_locked();
+    Result<> write_log(std::span<const PageRef> pages, uint64_t sequence);
+    Result<> write_super(uint64_t tail_sequence, uint64_t tail_position, bool durable);
+    Result<> write_home();
+    Result<> give_up(Result<> error);
+    uint64_t ring_blocks() const { return journal_blocks_ - 1; }
+    uint64_t ring_next(uint64_t position, uint64_t by) const {
+        return (position - 1 + by) % ring_blocks() + 1;
+    }
+
+    BlockDevice& device_;
+    const Options options_;
+    const uint64_t volume_blocks_, journal_start_, journal_blocks_;
+    const uint32_t volume_tag_;
+    const size_t shard_capacity_;
+    const unsigned max_transaction_blocks_;
+    SpaceKeeper* keeper_ = nullptr;
+    bool replayed_ = false;
+    std::atomic<bool> failed_{false};
+
+    std::shared_mutex meta_;  // guards the content of all metadata and the running transaction:
+    std::vector<BlockNo> dirty_;  // blocks it changed; may name a block twice, or one dropped since
+    std::vector<BlockRun> freed_data_, freed_metadata_;
+    std::atomic<uint64_t> running_{1}, durable_{0}, deferred_{0}, dirty_count_{0};
+
+    std::mutex commit_mutex_;  // one commit or checkpoint at a time; guards:
+    uint64_t head_ = 1, tail_ = 1;  // ring positions
+    std::atomic<uint64_t> used_{0};  // ring blocks between tail and head
+    std::vector<BlockRun> freed_until_checkpoint_;
+
+    Shard shards_[kShards];
+};
+
+}  // namespace exo
