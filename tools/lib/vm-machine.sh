@@ -45,7 +45,7 @@ kernel_command_line() {
 
 # Fills qemu_drives; images that are ours live in the run's folder.
 make_drives() {
-    local i file size
+    local i file size subsystem
     qemu_drives=()
     for ((i = 0; i < drives; i++)); do
         file=$run/drive$i.img
@@ -58,9 +58,15 @@ make_drives() {
                 truncate -s "$size" "$file"
             fi
         fi
+        # Only a namespace that controllers may share gets a multipath head.
+        subsystem=''
+        if [ "$multipath" = 1 ]; then
+            qemu_drives+=(-device "nvme-subsys,id=subsys$i,nqn=exo$i")
+            subsystem=,subsys=subsys$i
+        fi
         qemu_drives+=(
             -drive "file=$file,if=none,id=drive$i,format=raw,cache=unsafe,discard=unmap"
-            -device "nvme,id=nvme$i,serial=exo$i"
+            -device "nvme,id=nvme$i,serial=exo$i$subsystem"
             -device "nvme-ns,drive=drive$i,bus=nvme$i,logical_block_size=$block_size,physical_block_size=$block_size"
         )
     done
