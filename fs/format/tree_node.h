@@ -81,6 +81,7 @@ class TreeNodeEditor : public TreeNodeView {
     void erase(unsigned index);
     // REQUIRES: same length as before
     void overwrite(unsigned index, std::span<const std::byte> value);
+    void set_key(unsigned index, uint64_t key) { slots()[index].key = key; }
     // Moves slots [from, count) to the end of `other`. REQUIRES: they fit, and sort after its own
     void move_tail(unsigned from, TreeNodeEditor& other);
 
