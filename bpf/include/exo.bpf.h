@@ -64,26 +64,34 @@ struct exo_program_ops {
 	int (*step)(struct exo_hop *hop);
 	/*
 	 * Optional, once after the last step of a traversal whatever its end, where a program gives back
-	 * what it keeps per traversal. Its return value is ignored. There is no block any more.
+	 * what it keeps per traversal. There is no block any more.
 	 */
-	int (*finish)(struct exo_hop *hop);
+	void (*finish)(struct exo_hop *hop);
 	char name[EXO_PROGRAM_NAME_BYTES];
 };
+
+/*
+ * The verifier bounds the memory that a kfunc returns by its size argument, but only behind a typed
+ * pointer; the macros below give it back as void, for a program to call it what it likes.
+ */
 
 /*
  * The block that arrived, to be read up to rdonly_buf_size bytes, a constant. NULL if the block is
  * shorter than that, or there is none. Bytes past the end of the file (hop->len) read as zeros.
  */
-extern const void *exo_block(const struct exo_hop *hop, const size_t rdonly_buf_size) __ksym;
+extern const __u8 *exo_block(const struct exo_hop *hop, const size_t rdonly_buf_size) __ksym;
+#define exo_block(hop, bytes)	((const void *)exo_block((hop), (bytes)))
 
 /* The caller's arguments. NULL if they are shorter than rdonly_buf_size, a constant. */
-extern const void *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_size) __ksym;
+extern const __u8 *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_size) __ksym;
+#define exo_args(hop, bytes)	((const void *)exo_args((hop), (bytes)))
 
 /*
  * The result area: zeroed before the traversal starts, kept from hop to hop, copied out at its end as
  * far as exo_report() says. NULL if it is shorter than rdwr_buf_size, a constant.
  */
-extern void *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size) __ksym;
+extern __u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size) __ksym;
+#define exo_result(hop, bytes)	((void *)exo_result((hop), (bytes)))
 
 /*
  * Says what to read next; the last call before EXO_NEXT counts. Whether the read is allowed is found

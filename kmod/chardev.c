@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/exo and its ioctl table. Any process may open it: each command checks by itself what it needs, a
+ * capability or a file descriptor.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include <linux/exo.h>
+
+#include "audit.h"
+#include "chardev.h"
+#include "grant.h"
+#include "ioctl.h"
+#include "issue.h"
+#include "limits.h"
+#include "list.h"
+#include "program_ops.h"
+#include "stats.h"
+#include "volume.h"
+
+static int info(struct exo_ioctl_call *call)
+{
+	struct exo_info *arg = call->arg;
+
+	*arg = (struct exo_info){
+		.abi_version = EXO_ABI_VERSION,
+		.features = EXO_FEATURE_POLLED |
+			    (exo_issue_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
+		.max_extents = EXO_MAX_EXTENTS,
+		.max_hops = EXO_MAX_HOPS,
+		.max_hop_bytes = EXO_MAX_HOP_BYTES,
+		.max_args_bytes = EXO_MAX_ARGS_BYTES,
+		.max_result_bytes = EXO_MAX_RESULT_BYTES,
+		.max_timeout_ms = EXO_MAX_TIMEOUT_MS,
+	};
+	return 0;
+}
+
+static int stats(struct exo_ioctl_call *call)
+{
+	exo_stats_read(call->arg);
+	return 0;
+}
+
+static const struct exo_ioctl device_ioctls[] = {
+	EXO_IOCTL(EXO_IOC_INFO, sizeof(struct exo_info), info),
+	EXO_IOCTL(EXO_IOC_ATTACH, sizeof(struct exo_attach), exo_volume_attach),
+	EXO_IOCTL(EXO_IOC_GRANT_OPEN, sizeof(struct exo_grant_open), exo_grant_open),
+	EXO_IOCTL(EXO_IOC_PROGRAM_FIND, sizeof(struct exo_program_find), exo_program_find),
+	EXO_IOCTL(EXO_IOC_LIST, sizeof(struct exo_list), exo_list_ioctl),
+	EXO_IOCTL(EXO_IOC_STATS, sizeof(struct exo_stats), stats),
+	EXO_IOCTL(EXO_IOC_AUDIT_OPEN, sizeof(struct exo_audit_open), exo_audit_open),
+	EXO_IOCTL(EXO_IOC_RELEASE, sizeof(struct exo_release), exo_volume_release),
+};
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	return exo_ioctl_dispatch(device_ioctls, ARRAY_SIZE(device_ioctls), file, command, arg);
+}
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "exo",
+	.fops = &device_fops,
+	.mode = 0666,
+};
+
+int __init exo_chardev_init(void)
+{
+	return misc_register(&device);
+}
+
+void exo_chardev_exit(void)
+{
+	misc_deregister(&device);
+}

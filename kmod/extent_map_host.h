@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The few kernel names that extent_map.c needs when its tests build it in user space. */
+#ifndef EXO_EXTENT_MAP_HOST_H
+#define EXO_EXTENT_MAP_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#endif /* EXO_EXTENT_MAP_HOST_H */

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Opens grants after all checks, counts them per user, and counts what is in flight on each. The fd over a
+ * grant is grant_fd.c's, what runs on it traversal.c's.
+ */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/overflow.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+
+#include "audit.h"
+#include "grant.h"
+#include "grant_fd.h"
+#include "ioctl.h"
+#include "limits.h"
+#include "stats.h"
+#include "volume.h"
+
+DEFINE_XARRAY(exo_grants);
+
+static atomic64_t last_grant_id;
+static atomic64_t grants_now;
+
+u64 exo_grants_now(void)
+{
+	return atomic64_read(&grants_now);
+}
+
+/* ---- grants per user ---- */
+
+struct exo_user {
+	struct hlist_node entry;
+	kuid_t uid;
+	u32 grants;
+};
+
+static DEFINE_MUTEX(users_lock);	/* guards users and their counts */
+static DEFINE_HASHTABLE(users, 6);
+
+static struct exo_user *user_charge(kuid_t uid)
+{
+	struct exo_user *user;
+
+	guard(mutex)(&users_lock);
+	hash_for_each_possible(users, user, entry, __kuid_val(uid)) {
+		if (!uid_eq(user->uid, uid))
+			continue;
+		if (user->grants >= EXO_MAX_GRANTS_PER_USER)
+			return ERR_PTR(-EUSERS);
+		user->grants++;
+		return user;
+	}
+	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return ERR_PTR(-ENOMEM);
+	user->uid = uid;
+	user->grants = 1;
+	hash_add(users, &user->entry, __kuid_val(uid));
+	return user;
+}
+
+static void user_uncharge(struct exo_user *user)
+{
+	guard(mutex)(&users_lock);
+	if (--user->grants)
+		return;
+	hash_del(&user->entry);
+	kfree(user);
+}
+
+/* ---- reference ---- */
+
+void exo_grant_get(struct exo_grant *grant)
+{
+	kref_get(&grant->ref);
+}
+
+static void grant_free(struct kref *ref)
+{
+	struct exo_grant *grant = container_of(ref, struct exo_grant, ref);
+
+	exo_pin_remove_grant(grant->pin, grant);
+	exo_pin_put(grant->pin);
+	put_pid(grant->pid);
+	kfree_rcu(grant, rcu);
+}
+
+/**
+ * exo_grant_put() - drop a reference
+ * @grant: which may be freed by the call
+ *
+ * Context: process.
+ */
+void exo_grant_put(struct exo_grant *grant)
+{
+	kref_put(&grant->ref, grant_free);
+}
+
+/* ---- what is in flight ---- */
+
+/**
+ * exo_grant_enter() - begin a traversal
+ * @grant: referenced by the caller
+ *
+ * The increment comes before the look at the pin's state, and a cut comes before the look at the count
+ * (see pin.c), so one of the two always notices the other.
+ *
+ * Context: any.
+ * Return: 0; -EAGAIN the in-flight limit is reached; -EKEYREVOKED the pin was cut.
+ */
+int exo_grant_enter(struct exo_grant *grant)
+{
+	u32 now = atomic_inc_return(&grant->in_flight);
+	int ret = 0;
+
+	if (exo_pin_is_cut(grant->pin))
+		ret = -EKEYREVOKED;
+	else if (now > grant->in_flight_limit)
+		ret = -EAGAIN;
+	if (ret)
+		exo_grant_leave(grant);
+	return ret;
+}
+
+/**
+ * exo_grant_leave() - a traversal has ended and nothing of it is in flight
+ * @grant: still referenced by the caller
+ *
+ * Context: any, hard interrupt included.
+ */
+void exo_grant_leave(struct exo_grant *grant)
+{
+	if (!atomic_dec_return(&grant->in_flight) && exo_pin_is_cut(grant->pin))
+		wake_up_all(&grant->pin->wait);
+}
+
+/* ---- open and close ---- */
+
+/**
+ * exo_grant_audit() - record something about a grant
+ * @grant: concerned
+ * @type: EXO_AUDIT_GRANT_*
+ * @error: negative errno or 0
+ *
+ * Context: process.
+ */
+void exo_grant_audit(const struct exo_grant *grant, u32 type, int error)
+{
+	exo_audit(&(struct exo_audit_event){
+		.type = type,
+		.error = error,
+		.volume_id = grant->pin->volume->id,
+		.ino = grant->pin->ino,
+		.generation = grant->pin->generation,
+		.grant_id = grant->id,
+		.file_offset = grant->range_start,
+		.length = grant->range_end - grant->range_start,
+		.traversals = atomic64_read(&grant->traversals),
+		.hops = atomic64_read(&grant->hops),
+		.bytes = atomic64_read(&grant->bytes),
+	});
+}
+
+/**
+ * exo_grant_close() - the grant's fd has gone
+ * @grant: whose fd reference is dropped
+ *
+ * Context: process, may sleep.
+ */
+void exo_grant_close(struct exo_grant *grant)
+{
+	WRITE_ONCE(grant->open, false);
+	xa_erase(&exo_grants, grant->id);
+	atomic64_dec(&grants_now);
+	exo_grant_audit(grant, EXO_AUDIT_GRANT_CLOSE, 0);
+	user_uncharge(grant->user);
+	exo_pin_close_grant(grant->pin);
+	exo_grant_put(grant);
+}
+
+/* What a refusal is recorded with, filled as far as the checks came. */
+struct request {
+	const struct exo_grant_open *arg;
+	u32 volume_id;
+	u64 ino;
+	u64 generation;
+};
+
+/* Finds the pin of an open file; each refusal has its own errno. */
+static struct exo_pinned *pin_of_file(struct file *file, struct request *request)
+{
+	struct inode *inode = file_inode(file);
+	struct exo_volume *volume;
+	struct exo_pinned *pin;
+
+	if (!(file->f_mode & FMODE_READ))
+		return ERR_PTR(-EBADF);
+	request->ino = inode->i_ino;
+	request->generation = inode->i_generation;
+
+	volume = exo_volume_of_file(file);
+	if (!volume)
+		return ERR_PTR(-EXDEV);
+	request->volume_id = volume->id;
+	pin = S_ISREG(inode->i_mode) ? exo_pin_find(volume, inode->i_ino) : NULL;
+	exo_volume_put(volume);
+	if (!pin)
+		return ERR_PTR(-ENODATA);
+	if (pin->generation != inode->i_generation) {
+		exo_pin_put(pin);
+		return ERR_PTR(-ESTALE);
+	}
+	return pin;
+}
+
+static int set_range(struct exo_grant *grant, const struct exo_grant_open *arg)
+{
+	const struct exo_pinned *pin = grant->pin;
+	u32 block_bytes = pin->volume->block_bytes;
+	u64 end;
+
+	grant->file_read_end = round_up(pin->size_bytes, (u64)block_bytes);
+	if (arg->range_start > pin->size_bytes || arg->range_start & (block_bytes - 1))
+		return -ERANGE;
+	if (!arg->range_len)
+		end = pin->size_bytes;
+	else if (check_add_overflow(arg->range_start, arg->range_len, &end))
+		return -ERANGE;
+	if (end > pin->size_bytes || (end != pin->size_bytes && end & (block_bytes - 1)))
+		return -ERANGE;
+
+	grant->range_start = arg->range_start;
+	grant->range_end = end;
+	grant->read_end = end == pin->size_bytes ? grant->file_read_end : end;
+	return 0;
+}
+
+static struct exo_grant *grant_create(struct exo_pinned *pin, const struct exo_grant_open *arg)
+{
+	struct exo_grant *grant;
+	int ret;
+
+	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	if (!grant)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&grant->ref);
+	grant->pin = pin;
+	grant->open = true;
+	grant->hop_limit = min(arg->hop_limit ?: EXO_DEFAULT_HOPS, EXO_MAX_HOPS);
+	grant->in_flight_limit = min(arg->in_flight_limit ?: EXO_DEFAULT_IN_FLIGHT,
+				     EXO_MAX_IN_FLIGHT);
+	grant->opened_at_ns = ktime_get_real_ns();
+	grant->uid = current_uid();
+	get_task_comm(grant->comm, current);
+
+	ret = set_range(grant, arg);
+	if (ret)
+		goto err_free;
+	grant->user = user_charge(grant->uid);
+	if (IS_ERR(grant->user)) {
+		ret = PTR_ERR(grant->user);
+		goto err_free;
+	}
+	grant->id = atomic64_inc_return(&last_grant_id);
+	/* Reserved now, shown when nothing can fail any more. */
+	ret = xa_reserve(&exo_grants, grant->id, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err_uncharge;
+	ret = exo_pin_add_grant(pin, grant);
+	if (ret)
+		goto err_release;
+	grant->pid = get_pid(task_tgid(current));
+	atomic64_inc(&grants_now);
+	xa_store(&exo_grants, grant->id, grant, GFP_KERNEL_ACCOUNT);
+	return grant;
+
+err_release:
+	xa_release(&exo_grants, grant->id);
+err_uncharge:
+	user_uncharge(grant->user);
+err_free:
+	kfree(grant);
+	return ERR_PTR(ret);
+}
+
+static int open_checked(struct exo_ioctl_call *call, struct request *request)
+{
+	struct exo_grant_open *arg = call->arg;
+	struct exo_grant *grant;
+	struct exo_pinned *pin;
+	int ret;
+
+	/* A descriptor opened with O_PATH stands for no right to read; fdget() does not give it out. */
+	CLASS(fd, f)(arg->file_fd);
+	if (!fd_file(f))
+		return -EBADF;
+	pin = pin_of_file(fd_file(f), request);
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	grant = grant_create(pin, arg);
+	if (IS_ERR(grant)) {
+		exo_pin_put(pin);
+		return PTR_ERR(grant);
+	}
+	/* The record comes before the fd, so that a grant never closes before it was opened. */
+	exo_grant_audit(grant, EXO_AUDIT_GRANT_OPEN, 0);
+	ret = exo_ioctl_new_fd(call, "[exo-grant]", &exo_grant_fops, grant, O_RDWR);
+	if (ret) {
+		exo_grant_close(grant);
+		return ret;
+	}
+	arg->grant_id = grant->id;
+	arg->size_bytes = pin->size_bytes;
+	return 0;
+}
+
+/**
+ * exo_grant_open() - serve EXO_IOC_GRANT_OPEN
+ * @call: argument struct exo_grant_open
+ *
+ * Context: process, may sleep.
+ */
+int exo_grant_open(struct exo_ioctl_call *call)
+{
+	const struct exo_grant_open *arg = call->arg;
+	struct request request = { .arg = arg };
+	int ret = arg->flags ? -EINVAL : open_checked(call, &request);
+
+	if (!ret)
+		return 0;
+	exo_count(denied_grants);
+	exo_audit(&(struct exo_audit_event){
+		.type = EXO_AUDIT_GRANT_DENIED,
+		.error = ret,
+		.volume_id = request.volume_id,
+		.ino = request.ino,
+		.generation = request.generation,
+		.file_offset = arg->range_start,
+		.length = arg->range_len,
+	});
+	return ret;
+}
+
+/**
+ * exo_grant_fill_entry() - describe a grant to the current process
+ * @grant: to describe
+ * @entry: filled
+ *
+ * Context: process; under rcu_read_lock() or with a reference.
+ */
+void exo_grant_fill_entry(const struct exo_grant *grant, struct exo_grant_entry *entry)
+{
+	const struct exo_pinned *pin = grant->pin;
+
+	entry->grant_id = grant->id;
+	entry->pin_id = pin->id;
+	entry->ino = pin->ino;
+	entry->generation = pin->generation;
+	entry->range_start = grant->range_start;
+	entry->range_len = grant->range_end - grant->range_start;
+	entry->traversals = atomic64_read(&grant->traversals);
+	entry->hops = atomic64_read(&grant->hops);
+	entry->bytes = atomic64_read(&grant->bytes);
+	entry->opened_at_ns = grant->opened_at_ns;
+	entry->volume_id = pin->volume->id;
+	entry->uid = from_kuid_munged(current_user_ns(), grant->uid);
+	entry->pid = pid_vnr(grant->pid);
+	entry->state = READ_ONCE(pin->state);
+	entry->hop_limit = grant->hop_limit;
+	entry->in_flight = atomic_read(&grant->in_flight);
+	memcpy(entry->comm, grant->comm, sizeof(entry->comm));
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* ioctl, poll and release of a grant fd. Checks of the right itself are grant.c's. */
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/seq_file.h>
+
+#include "grant.h"
+#include "grant_fd.h"
+#include "ioctl.h"
+#include "traversal.h"
+
+static int grant_info(struct exo_ioctl_call *call)
+{
+	exo_grant_fill_entry(call->file->private_data, call->arg);
+	return 0;
+}
+
+static const struct exo_ioctl grant_ioctls[] = {
+	EXO_IOCTL(EXO_GRANT_INFO, sizeof(struct exo_grant_entry), grant_info),
+	EXO_IOCTL(EXO_GRANT_TRAVERSE, sizeof(struct exo_traverse), exo_traversal_ioctl),
+};
+
+static long grant_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	return exo_ioctl_dispatch(grant_ioctls, ARRAY_SIZE(grant_ioctls), file, command, arg);
+}
+
+/* EPOLLPRI: the pin is being revoked, close soon. With EPOLLHUP: cut, nothing works any more. */
+static __poll_t grant_poll(struct file *file, poll_table *wait)
+{
+	struct exo_grant *grant = file->private_data;
+
+	poll_wait(file, &grant->pin->wait, wait);
+	switch (READ_ONCE(grant->pin->state)) {
+	case EXO_PIN_LIVE:
+		return 0;
+	case EXO_PIN_REVOKING:
+		return EPOLLPRI;
+	default:
+		return EPOLLPRI | EPOLLHUP;
+	}
+}
+
+static int grant_release(struct inode *inode, struct file *file)
+{
+	exo_grant_close(file->private_data);
+	return 0;
+}
+
+static void grant_show_fdinfo(struct seq_file *seq, struct file *file)
+{
+	const struct exo_grant *grant = file->private_data;
+
+	seq_printf(seq, "exo-grant:\t%llu\nexo-ino:\t%llu\nexo-range:\t%llu-%llu\n", grant->id,
+		   grant->pin->ino, grant->range_start, grant->range_end);
+}
+
+const struct file_operations exo_grant_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = grant_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.poll = grant_poll,
+	.release = grant_release,
+	.show_fdinfo = grant_show_fdinfo,
+};

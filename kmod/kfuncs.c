@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a traversal program may call. The verifier lets only a trusted pointer to an exo_hop in, and
+ * only programs of our type ever get one, so the traversal around it is the one that runs the program. Whether
+ * a read is allowed is decided after the verdict, by traversal.c.
+ */
+#include <linux/bpf.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/module.h>
+
+#include <linux/exo.h>
+
+#include "kfuncs.h"
+#include "traversal.h"
+
+static struct exo_traversal *traversal_of(const struct exo_hop *hop)
+{
+	return container_of(hop, struct exo_traversal, hop);
+}
+
+__bpf_kfunc_start_defs();
+
+/**
+ * exo_block() - the block that arrived
+ * @hop: as the program was given it
+ * @rdonly_buf_size: bytes to be read, a constant for the verifier
+ *
+ * Return: the block, or NULL if it is shorter or there is none.
+ */
+__bpf_kfunc const u8 *exo_block(const struct exo_hop *hop, const size_t rdonly_buf_size)
+{
+	const struct exo_traversal *t = traversal_of(hop);
+
+	return rdonly_buf_size <= t->block_len ? t->block : NULL;
+}
+
+/**
+ * exo_args() - the caller's arguments
+ * @hop: as the program was given it
+ * @rdonly_buf_size: bytes to be read, a constant for the verifier
+ *
+ * Return: the arguments, or NULL if they are shorter.
+ */
+__bpf_kfunc const u8 *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_size)
+{
+	const struct exo_traversal *t = traversal_of(hop);
+
+	return rdonly_buf_size <= t->args_len ? t->args : NULL;
+}
+
+/**
+ * exo_result() - the result area
+ * @hop: as the program was given it
+ * @rdwr_buf_size: bytes to be accessed, a constant for the verifier
+ *
+ * Return: the area, or NULL if it is shorter.
+ */
+__bpf_kfunc u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size)
+{
+	struct exo_traversal *t = traversal_of(hop);
+
+	return rdwr_buf_size <= t->result_len ? t->result : NULL;
+}
+
+/**
+ * exo_read() - say what to read next
+ * @hop: as the program was given it
+ * @offset: in the file
+ * @len: bytes
+ *
+ * Return: 0, or -EINVAL when the traversal has ended.
+ */
+__bpf_kfunc int exo_read(const struct exo_hop *hop, u64 offset, u32 len)
+{
+	struct exo_traversal *t = traversal_of(hop);
+
+	if (t->finishing)
+		return -EINVAL;
+	t->wish_offset = offset;
+	t->wish_len = len;
+	t->wish = true;
+	return 0;
+}
+
+/**
+ * exo_report() - set the traversal's outcome
+ * @hop: as the program was given it
+ * @value: for outcome.value
+ * @result_len: valid bytes of the result area
+ *
+ * Return: 0, or -E2BIG if the area is shorter.
+ */
+__bpf_kfunc int exo_report(const struct exo_hop *hop, u64 value, u32 result_len)
+{
+	struct exo_traversal *t = traversal_of(hop);
+
+	if (result_len > t->result_len)
+		return -E2BIG;
+	t->value = value;
+	t->result_valid = result_len;
+	return 0;
+}
+
+__bpf_kfunc_end_defs();
+
+BTF_KFUNCS_START(exo_kfunc_ids)
+BTF_ID_FLAGS(func, exo_block, KF_TRUSTED_ARGS | KF_RET_NULL)
+BTF_ID_FLAGS(func, exo_args, KF_TRUSTED_ARGS | KF_RET_NULL)
+BTF_ID_FLAGS(func, exo_result, KF_TRUSTED_ARGS | KF_RET_NULL)
+BTF_ID_FLAGS(func, exo_read, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, exo_report, KF_TRUSTED_ARGS)
+BTF_KFUNCS_END(exo_kfunc_ids)
+
+static const struct btf_kfunc_id_set exo_kfunc_set = {
+	.owner = THIS_MODULE,
+	.set = &exo_kfunc_ids,
+};
+
+int __init exo_kfuncs_init(void)
+{
+	return register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS, &exo_kfunc_set);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every bound of the module in one place. What a bound protects stands beside it. */
+#ifndef EXO_LIMITS_H
+#define EXO_LIMITS_H
+
+/* Extents of one pin: 24 MiB of kernel memory, charged to the daemon. */
+#define EXO_MAX_EXTENTS			(1U << 20)
+
+/* Blocks of one traversal: with 3 us per block the maximum holds a queue slot for 0.2 s. */
+#define EXO_DEFAULT_HOPS		256U
+#define EXO_MAX_HOPS			65536U
+
+/* One read: fits the segment limits of every driver that is accepted at attach. */
+#define EXO_MAX_HOP_BYTES		65536U
+#define EXO_MAX_LOGICAL_BLOCK_BYTES	4096U
+
+#define EXO_MAX_ARGS_BYTES		4096U
+#define EXO_MAX_RESULT_BYTES		65536U
+
+#define EXO_DEFAULT_TIMEOUT_MS		1000U
+#define EXO_MAX_TIMEOUT_MS		30000U
+
+/* Concurrent traversals on one grant. */
+#define EXO_DEFAULT_IN_FLIGHT		128U
+#define EXO_MAX_IN_FLIGHT		4096U
+
+/* Open grants of one user. */
+#define EXO_MAX_GRANTS_PER_USER		16384U
+
+/* Revocation: the longest grace period, and how long the drain waits for the device. */
+#define EXO_MAX_GRACE_MS		60000U
+#define EXO_DRAIN_TIMEOUT_MS		60000U
+
+/* A killed caller waits this long for its read to complete, then leaves it to the reference count. */
+#define EXO_CANCEL_WAIT_MS		100U
+
+/* Blocks that one interrupt may work off without leaving it (holes, reads that complete at once). */
+#define EXO_INTERRUPT_BURST		16U
+
+/* Pauses of a worker or caller whose request the driver has no room for. */
+#define EXO_RETRY_MIN_US		20U
+#define EXO_RETRY_MAX_US		2000U
+
+/* Audit events kept for readers to come; a power of two. */
+#define EXO_AUDIT_RING_EVENTS		8192U
+
+/* One entry of a listing as the caller sizes it. */
+#define EXO_MAX_LIST_ENTRY_BYTES	4096U
+
+#endif /* EXO_LIMITS_H */

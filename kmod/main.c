@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Loading and unloading of exo.ko: each part in order, and back in reverse. */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+
+#include "audit.h"
+#include "chardev.h"
+#include "kfuncs.h"
+#include "program_ops.h"
+#include "traversal.h"
+
+static int __init exo_init(void)
+{
+	int ret;
+
+	ret = exo_audit_init();
+	if (ret)
+		return ret;
+	ret = exo_traversal_init();
+	if (ret)
+		goto err_audit;
+	/* Neither of the two is undone by hand: the module's type information goes with the module. */
+	ret = exo_kfuncs_init();
+	if (ret)
+		goto err_traversal;
+	ret = exo_program_init();
+	if (ret)
+		goto err_traversal;
+	ret = exo_chardev_init();
+	if (ret)
+		goto err_traversal;
+	return 0;
+
+err_traversal:
+	exo_traversal_exit();
+err_audit:
+	exo_audit_exit();
+	return ret;
+}
+
+static void __exit exo_exit(void)
+{
+	exo_chardev_exit();
+	exo_traversal_exit();
+	exo_audit_exit();
+	rcu_barrier();
+}
+
+module_init(exo_init);
+module_exit(exo_exit);
+MODULE_DESCRIPTION("exo: reads of pinned extents by BPF programs at the drive's completion");
+MODULE_LICENSE("GPL");

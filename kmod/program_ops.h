@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The program type: one BPF struct_ops map is one named traversal program.
+ *
+ * Lifetime: found by id until it is detached; a traversal's reference keeps the BPF program itself
+ * alive, since detaching waits for it.
+ */
+#ifndef EXO_PROGRAM_OPS_H
+#define EXO_PROGRAM_OPS_H
+
+#include <linux/completion.h>
+#include <linux/percpu-refcount.h>
+#include <linux/rcupdate.h>
+#include <linux/uidgid.h>
+#include <linux/xarray.h>
+
+#include <linux/exo.h>
+
+struct exo_ioctl_call;
+
+/* Seen by BPF: names and types are ABI. bpf/include/exo.bpf.h says what each member does. */
+struct exo_program_ops {
+	int (*start)(struct exo_hop *hop);
+	int (*step)(struct exo_hop *hop);
+	void (*finish)(struct exo_hop *hop);
+	char name[EXO_PROGRAM_NAME_BYTES];
+};
+
+struct exo_program_counters {
+	u64 started;
+	u64 ended;
+	u64 steps;
+};
+
+struct exo_program {
+	const struct exo_program_ops *ops;
+	u32 id;
+	bool detaching;			/* traversals end at their next completion */
+	struct percpu_ref in_flight;
+	struct completion drained;
+	struct exo_program_counters __percpu *counters;
+	kuid_t uid;
+	u64 attached_at_ns;
+	char name[EXO_PROGRAM_NAME_BYTES];
+	struct rcu_head rcu;
+};
+
+struct exo_program *exo_program_get(u32 id);
+void exo_program_put(struct exo_program *program);
+int exo_program_find(struct exo_ioctl_call *call);
+void exo_program_fill_entry(const struct exo_program *program, struct exo_program_entry *entry);
+u64 exo_programs_now(void);
+int exo_program_init(void);
+
+extern struct xarray exo_programs;	/* by id; RCU */
+
+#endif /* EXO_PROGRAM_OPS_H */

@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state machine of a traversal and the ioctl that runs one. How a read gets to the device and back is
+ * issue.c's.
+ *
+ * The engine (everything from exo_traversal_run() to end()) runs in any context, hard interrupt
+ * included, and allocates nothing.
+ */
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "audit.h"
+#include "extent_map.h"
+#include "grant.h"
+#include "ioctl.h"
+#include "issue.h"
+#include "limits.h"
+#include "pin.h"
+#include "program_ops.h"
+#include "stats.h"
+#include "trace.h"
+#include "traversal.h"
+#include "volume.h"
+
+static struct kmem_cache *cache;
+static struct workqueue_struct *workers;
+
+/* ---- the engine ---- */
+
+static bool finish_with(struct exo_traversal *t, enum exo_end cause, int error)
+{
+	t->cause = cause;
+	t->error = error;
+	return false;
+}
+
+/* Checks the read at t->offset, t->len and finds its place; false = the traversal has ended. */
+static bool place(struct exo_traversal *t)
+{
+	enum exo_end refusal;
+
+	refusal = exo_grant_check_read(t->grant, t->offset, t->len, t->hop_bytes,
+				       t->volume->block_bytes);
+	if (refusal != EXO_END_DONE)
+		return finish_with(t, refusal, 0);
+
+	switch (exo_extent_map_find(&t->grant->pin->map, t->offset, t->len, &t->disk_offset)) {
+	case EXO_PLACE_DISK:
+		t->hole = false;
+		return true;
+	case EXO_PLACE_HOLE:
+		t->hole = true;
+		return true;
+	default:
+		return finish_with(t, EXO_END_SPLIT, 0);
+	}
+}
+
+/* Acts on what start or step returned; true = the next read stands in t. */
+static bool take_verdict(struct exo_traversal *t, int verdict)
+{
+	if (verdict == EXO_DONE)
+		return finish_with(t, EXO_END_DONE, 0);
+	if (verdict < 0 && verdict >= -MAX_ERRNO)
+		return finish_with(t, EXO_END_PROGRAM, verdict);
+	if (verdict != EXO_NEXT || !t->wish)
+		return finish_with(t, EXO_END_BAD_VERDICT, 0);
+	t->offset = t->wish_offset;
+	t->len = t->wish_len;
+	if (t->hops >= t->hop_limit)
+		return finish_with(t, EXO_END_HOP_LIMIT, 0);
+	return place(t);
+}
+
+/* Why a traversal must not go on, whatever its program wants. */
+static enum exo_end stopped(const struct exo_traversal *t)
+{
+	if (exo_pin_is_cut(t->grant->pin))
+		return EXO_END_REVOKED;
+	if (READ_ONCE(t->cancel))
+		return EXO_END_CANCELLED;
+	if (READ_ONCE(t->program->detaching))
+		return EXO_END_DETACHED;
+	if (time_after(jiffies, t->deadline))
+		return EXO_END_TIMEOUT;
+	return EXO_END_DONE;
+}
+
+/* Hands the block that arrived to the program; true = the next read stands in t. */
+static bool step(struct exo_traversal *t)
+{
+	struct exo_hop *hop = &t->hop;
+	enum exo_end stop;
+	u32 valid;
+	int verdict;
+
+	if (t->status)
+		return finish_with(t, EXO_END_IO, blk_status_to_errno(t->status));
+	if (!t->hole)
+		t->bytes += t->len;
+	stop = stopped(t);
+	if (stop != EXO_END_DONE)
+		return finish_with(t, stop, 0);
+
+	/* What the device holds behind the end of the file is nobody's business. */
+	valid = min_t(u64, t->len, hop->file_size - t->offset);
+	if (unlikely(valid < t->len))
+		memset(t->block + valid, 0, t->len - valid);
+
+	hop->offset = t->offset;
+	hop->len = valid;
+	hop->hop = t->hops++;
+	hop->hops_left = t->hop_limit - t->hops;
+	t->block_len = t->len;
+	t->wish = false;
+
+	verdict = t->program->ops->step(hop);
+	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, t->hole, verdict);
+	return take_verdict(t, verdict);
+}
+
+static void answer_hole(struct exo_traversal *t)
+{
+	memset(t->block, 0, t->len);
+	t->status = BLK_STS_OK;
+	t->holes++;
+}
+
+static void count_end(const struct exo_traversal *t)
+{
+	struct exo_grant *grant = t->grant;
+
+	atomic64_add(t->hops, &grant->hops);
+	atomic64_add(t->bytes, &grant->bytes);
+	exo_count_add(hops, t->hops);
+	exo_count_add(issued_first, t->first);
+	exo_count_add(issued_direct, t->direct);
+	exo_count_add(issued_polled, t->poll_issued);
+	exo_count_add(issued_deferred, t->deferred);
+	exo_count_add(holes, t->holes);
+	exo_count_add(bytes, t->bytes);
+	if (t->cause == EXO_END_IO)
+		exo_count(io_errors);
+	if (t->cause == EXO_END_OUT_OF_RANGE || t->cause == EXO_END_OUT_OF_FILE)
+		exo_count(out_of_range);
+	this_cpu_add(t->program->counters->steps, t->hops);
+	this_cpu_inc(t->program->counters->ended);
+	exo_count(traversals_ended);
+}
+
+static void traversal_free(struct exo_traversal *t);
+
+static void free_work(struct work_struct *work)
+{
+	traversal_free(container_of(work, struct exo_traversal, work));
+}
+
+/* Drops the engine's reference. Only if the caller has left is it the last one. */
+static void engine_put(struct exo_traversal *t, enum exo_context context)
+{
+	if (!refcount_dec_and_test(&t->refs))
+		return;
+	if (context == EXO_CONTEXT_COMPLETION) {
+		INIT_WORK(&t->work, free_work);
+		queue_work(workers, &t->work);
+	} else {
+		traversal_free(t);
+	}
+}
+
+static void end(struct exo_traversal *t, enum exo_context context)
+{
+	t->block_len = 0;
+	t->finishing = true;
+	if (t->program->ops->finish)
+		t->program->ops->finish(&t->hop);
+
+	exo_issue_release(t);
+	bio_uninit(&t->bio);
+
+	t->elapsed_ns = ktime_get_ns() - t->started_ns;
+	trace_exo_traversal_end(t->grant->id, t->cause, t->error, t->hops, t->direct, t->deferred,
+				t->elapsed_ns);
+	count_end(t);
+	exo_program_put(t->program);
+	/* From here on blocks of the pin may be reused, and the volume's device may go. */
+	exo_grant_leave(t->grant);
+	t->ended = true;
+	complete(&t->done);
+	engine_put(t, context);
+}
+
+static void defer(struct exo_traversal *t, bool arrived)
+{
+	t->arrived = arrived;
+	queue_work(workers, &t->work);
+}
+
+/**
+ * exo_traversal_run() - drive a traversal as far as it goes in this context
+ * @t: driven by the caller; must not be touched afterwards, except by a poller
+ * @context: of the caller
+ * @arrived: a block has arrived; otherwise the read in @t is due
+ *
+ * Context: as @context says.
+ */
+void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived)
+{
+	unsigned int burst = 0;
+
+	for (;;) {
+		if (arrived && !step(t))
+			break;
+		if (t->hole) {
+			answer_hole(t);
+		} else {
+			switch (exo_issue(t, context)) {
+			case EXO_ISSUE_GONE:
+				return;
+			case EXO_ISSUE_ARRIVED:
+				break;
+			case EXO_ISSUE_DEFER:
+				defer(t, false);
+				return;
+			case EXO_ISSUE_FAILED:
+				end(t, context);
+				return;
+			}
+		}
+		arrived = true;
+		if (context == EXO_CONTEXT_COMPLETION) {
+			if (++burst < EXO_INTERRUPT_BURST)
+				continue;
+			defer(t, true);
+			return;
+		}
+		if (context != EXO_CONTEXT_WORKER && fatal_signal_pending(current))
+			WRITE_ONCE(t->cancel, true);
+		cond_resched();
+	}
+	end(t, context);
+}
+
+static void run_work(struct work_struct *work)
+{
+	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
+
+	exo_traversal_run(t, EXO_CONTEXT_WORKER, t->arrived);
+}
+
+/* ---- the caller's side ---- */
+
+static int check_request(const struct exo_grant *grant, const struct exo_traverse *arg)
+{
+	const struct exo_volume *volume = grant->pin->volume;
+
+	if (arg->flags & ~EXO_TRAVERSE_POLLED || arg->reserved)
+		return -EINVAL;
+	if (!arg->hop_bytes || arg->hop_bytes > volume->max_read_bytes ||
+	    arg->hop_bytes & (volume->block_bytes - 1))
+		return -EINVAL;
+	if (arg->args_len > EXO_MAX_ARGS_BYTES || arg->result_len > EXO_MAX_RESULT_BYTES)
+		return -E2BIG;
+	if (arg->flags & EXO_TRAVERSE_POLLED && !volume->pollable)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static void traversal_free(struct exo_traversal *t)
+{
+	if (!t->reported)
+		exo_audit_as(&(struct exo_audit_event){
+			.type = EXO_AUDIT_TRAVERSAL_FAILED,
+			.error = t->error,
+			.cause = t->cause,
+			.volume_id = t->volume->id,
+			.ino = t->grant->pin->ino,
+			.generation = t->grant->pin->generation,
+			.grant_id = t->grant->id,
+			.program_id = t->program_id,
+			.hop = t->hops,
+			.file_offset = t->offset,
+			.length = t->len,
+		}, &t->actor);
+	kvfree(t->area);
+	if (t->block)
+		free_pages_exact(t->block, t->hop_bytes);
+	exo_grant_put(t->grant);
+	kmem_cache_free(cache, t);
+}
+
+/* Ends that are not the program's own verdict are recorded, under the name of whoever waited. */
+static void caller_put(struct exo_traversal *t, bool ended)
+{
+	if (ended && (t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM))
+		t->reported = true;
+	else
+		exo_actor_current(&t->actor);
+	if (refcount_dec_and_test(&t->refs))
+		traversal_free(t);
+}
+
+static int copy_areas(struct exo_traversal *t, const struct exo_traverse *arg)
+{
+	size_t args_at = ALIGN(arg->result_len, 8);
+	size_t bytes = args_at + arg->args_len;
+
+	if (!bytes)
+		return 0;
+	t->area = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!t->area)
+		return -ENOMEM;
+	t->result = t->area;
+	t->args = t->area + args_at;
+	t->result_len = arg->result_len;
+	t->args_len = arg->args_len;
+	memset(t->result, 0, args_at);
+	return copy_from_user(t->args, u64_to_user_ptr(arg->args), arg->args_len) ? -EFAULT : 0;
+}
+
+static struct exo_traversal *traversal_create(struct exo_grant *grant,
+					      const struct exo_traverse *arg)
+{
+	struct exo_volume *volume = grant->pin->volume;
+	struct exo_traversal *t;
+	u32 timeout_ms = min(arg->timeout_ms ?: EXO_DEFAULT_TIMEOUT_MS, EXO_MAX_TIMEOUT_MS);
+	int ret;
+
+	t = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	exo_grant_get(grant);
+	t->grant = grant;
+	t->volume = volume;
+	t->program_id = arg->program_id;
+	t->reported = true;	/* nothing to tell until it has run */
+	t->hop_bytes = arg->hop_bytes;
+	t->hop_limit = min(arg->hop_limit ?: grant->hop_limit, grant->hop_limit);
+	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
+	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
+	t->offset = arg->start_offset;
+	t->len = arg->hop_bytes;
+	INIT_WORK(&t->work, run_work);
+	init_completion(&t->done);
+	refcount_set(&t->refs, 2);
+
+	/* Zeroed, because a device that answers short must not show what the page held before. */
+	ret = -ENOMEM;
+	t->block = alloc_pages_exact(t->hop_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	if (!t->block)
+		goto err_free;
+	ret = copy_areas(t, arg);
+	if (ret)
+		goto err_free;
+
+	t->hop.offset = t->offset;
+	t->hop.file_size = grant->pin->size_bytes;
+	t->hop.range_start = grant->range_start;
+	t->hop.range_end = grant->range_end;
+	t->hop.hops_left = t->hop_limit;
+	t->hop.args_len = t->args_len;
+	t->hop.result_len = t->result_len;
+	t->hop.logical_block_bytes = volume->block_bytes;
+	return t;
+
+err_free:
+	traversal_free(t);
+	return ERR_PTR(ret);
+}
+
+/* The program's start may choose the first read; true = it stands in t. */
+static bool first_read(struct exo_traversal *t)
+{
+	int verdict;
+
+	if (!t->program->ops->start)
+		return place(t);
+	verdict = t->program->ops->start(&t->hop);
+	if (verdict == EXO_NEXT && !t->wish)
+		return place(t);
+	return take_verdict(t, verdict);
+}
+
+static void start(struct exo_traversal *t)
+{
+	enum exo_context context = t->polled ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER;
+
+	t->started_ns = ktime_get_ns();
+	t->reported = false;
+	atomic64_inc(&t->grant->traversals);
+	this_cpu_inc(t->program->counters->started);
+	exo_count(traversals);
+	trace_exo_traversal_start(t->grant->id, t->program_id, t->grant->pin->ino, t->offset,
+				  t->hop_bytes);
+	if (first_read(t))
+		exo_traversal_run(t, context, false);
+	else
+		end(t, context);
+}
+
+/* Spins until the end. A killed caller spins on, since nobody else looks for the completion. */
+static void poll_to_end(struct exo_traversal *t)
+{
+	while (!t->ended) {
+		if (atomic_read_acquire(&t->phase) == EXO_PHASE_ARRIVED) {
+			atomic_set(&t->phase, EXO_PHASE_OWNED);
+			exo_traversal_run(t, EXO_CONTEXT_POLLER, true);
+			continue;
+		}
+		exo_issue_poll(t);
+		if (need_resched())
+			cond_resched();
+		else
+			cpu_relax();
+	}
+}
+
+/* Waits for the end; a killed caller gives its read a moment and leaves the rest to the engine. */
+static int wait_for_end(struct exo_traversal *t)
+{
+	if (t->polled) {
+		poll_to_end(t);
+		return 0;
+	}
+	if (!wait_for_completion_killable(&t->done))
+		return 0;
+	WRITE_ONCE(t->cancel, true);
+	return wait_for_completion_timeout(&t->done, msecs_to_jiffies(EXO_CANCEL_WAIT_MS)) ? 0 :
+		-EINTR;
+}
+
+static int copy_out(const struct exo_traversal *t, struct exo_traverse *arg)
+{
+	arg->outcome = (struct exo_outcome){
+		.cause = t->cause,
+		.error = t->error,
+		.value = t->value,
+		.hops = t->hops,
+		.result_len = t->result_valid,
+		.file_offset = t->offset,
+		.direct = t->direct,
+		.deferred = t->deferred,
+		.polled = t->poll_issued,
+		.holes = t->holes,
+		.elapsed_ns = t->elapsed_ns,
+	};
+	return copy_to_user(u64_to_user_ptr(arg->result), t->result, t->result_valid) ? -EFAULT : 0;
+}
+
+/**
+ * exo_traversal_ioctl() - serve EXO_GRANT_TRAVERSE
+ * @call: argument struct exo_traverse
+ *
+ * Context: process, may sleep.
+ */
+int exo_traversal_ioctl(struct exo_ioctl_call *call)
+{
+	struct exo_traverse *arg = call->arg;
+	struct exo_grant *grant = call->file->private_data;
+	struct exo_program *program;
+	struct exo_traversal *t;
+	int ret;
+
+	/* A cut grant is cut before anything else, since its volume's device may be gone. */
+	ret = exo_grant_enter(grant);
+	if (ret)
+		return ret;
+	ret = check_request(grant, arg);
+	if (ret)
+		goto err_leave;
+	ret = -ENOENT;
+	program = exo_program_get(arg->program_id);
+	if (!program)
+		goto err_leave;
+	t = traversal_create(grant, arg);
+	if (IS_ERR(t)) {
+		ret = PTR_ERR(t);
+		goto err_program;
+	}
+	t->program = program;
+	/* The engine gives program and grant back at the traversal's end. */
+	start(t);
+	ret = wait_for_end(t);
+	if (ret) {
+		caller_put(t, false);
+		return ret;
+	}
+	ret = copy_out(t, arg);
+	caller_put(t, true);
+	return ret;
+
+err_program:
+	exo_program_put(program);
+err_leave:
+	exo_grant_leave(grant);
+	return ret;
+}
+
+int __init exo_traversal_init(void)
+{
+	cache = KMEM_CACHE(exo_traversal, SLAB_HWCACHE_ALIGN);
+	if (!cache)
+		return -ENOMEM;
+	/* Bound to the CPU whose completion asks, at high priority: the application waits for it. */
+	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	if (!workers) {
+		kmem_cache_destroy(cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * exo_traversal_exit() - undo exo_traversal_init()
+ *
+ * No grant is open and no volume attached, so nothing is in flight. Traversals whose callers left
+ * early may still wait to be freed, and the last completions may still be on their way out of our code.
+ */
+void exo_traversal_exit(void)
+{
+	synchronize_rcu();
+	destroy_workqueue(workers);
+	kmem_cache_destroy(cache);
+}

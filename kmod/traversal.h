@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One traversal: read, step, check, read again, until its program or one of the limits ends it.
+ *
+ * Ownership: exactly one context at a time drives a traversal (see issue.h for how it is handed over),
+ * and only that context touches it. Two references: the caller's, who waits and copies the result out, and
+ * the engine's, dropped at the end. A killed caller may leave first.
+ */
+#ifndef EXO_TRAVERSAL_H
+#define EXO_TRAVERSAL_H
+
+#include <linux/bio.h>
+#include <linux/blk_types.h>
+#include <linux/bvec.h>
+#include <linux/completion.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+
+#include <linux/exo.h>
+
+#include "audit.h"
+#include "issue.h"
+
+struct exo_grant;
+struct exo_ioctl_call;
+struct exo_program;
+struct exo_volume;
+struct request;
+
+struct exo_traversal {
+	struct exo_hop hop;		/* all that the program sees directly */
+
+	/* Constant from the start. */
+	struct exo_grant *grant;	/* holds a reference */
+	struct exo_volume *volume;	/* alive while the grant has something in flight */
+	struct exo_program *program;	/* holds a reference until the end */
+	u8 *block;			/* hop_bytes, zeroed at first */
+	u8 *args;
+	u8 *result;
+	void *area;			/* memory of result and args */
+	u32 program_id;
+	u32 hop_bytes;
+	u32 hop_limit;
+	u32 args_len;
+	u32 result_len;
+	bool polled;
+	unsigned long deadline;		/* jiffies */
+	u64 started_ns;
+
+	/* The block at hand and the next one. */
+	u32 block_len;			/* bytes of block that are valid; 0 = none arrived */
+	u32 len;			/* of the read that is due or in flight */
+	u64 offset;			/* of it, in the file */
+	u64 disk_offset;		/* of it, on the volume */
+	bool hole;			/* it lies in a hole */
+	bool wish;			/* exo_read() was called */
+	u32 wish_len;
+	u64 wish_offset;
+
+	/* The engine's (issue.c). */
+	atomic_t phase;			/* enum exo_phase */
+	blk_status_t status;		/* of the read that arrived */
+	struct request *request;	/* kept from hop to hop; NULL = none yet, or given back */
+	bool fresh;			/* request has not completed yet */
+	bool driver_preps;		/* the driver marks its requests with RQF_DONTPREP */
+	struct bio bio;
+	struct bio_vec bvec;
+	struct work_struct work;
+	bool arrived;			/* for the worker: a block is to be stepped, not a read to be issued */
+
+	/* Outcome. */
+	bool finishing;			/* the program's finish runs */
+	bool ended;			/* for a polling caller */
+	bool reported;			/* its end is in the audit ring */
+	enum exo_end cause;
+	int error;
+	u32 result_valid;
+	u64 value;
+	u32 hops;
+	u32 first;
+	u32 direct;
+	u32 deferred;
+	u32 poll_issued;
+	u32 holes;
+	u64 bytes;
+	u64 elapsed_ns;
+
+	bool cancel;			/* set by the caller on a fatal signal */
+	struct exo_actor actor;		/* set by a caller that leaves early */
+	struct completion done;
+	refcount_t refs;
+};
+
+int exo_traversal_ioctl(struct exo_ioctl_call *call);
+void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived);
+int exo_traversal_init(void);
+void exo_traversal_exit(void);
+
+#endif /* EXO_TRAVERSAL_H */

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attach and detach of block devices, the volume fd, and the binding of a mount. What a pin is and how
+ * it ends is left to pin.c.
+ */
+#include <linux/backing-dev.h>
+#include <linux/blk-integrity.h>
+#include <linux/blk-mq.h>
+#include <linux/capability.h>
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "audit.h"
+#include "ioctl.h"
+#include "limits.h"
+#include "pin.h"
+#include "volume.h"
+
+DEFINE_XARRAY_ALLOC1(exo_volumes);
+
+/* Guards claimed and gone of every volume, and the change of exo_volumes. */
+static DEFINE_MUTEX(exo_volumes_lock);
+static u32 next_volume_id;
+
+static void audit_volume(const struct exo_volume *volume, u32 type, int error)
+{
+	exo_audit(&(struct exo_audit_event){
+		.type = type, .error = error, .volume_id = volume->id, .length = volume->size_bytes });
+}
+
+void exo_volume_get(struct exo_volume *volume)
+{
+	kref_get(&volume->ref);
+}
+
+static void volume_free(struct kref *ref)
+{
+	struct exo_volume *volume = container_of(ref, struct exo_volume, ref);
+
+	xa_destroy(&volume->pins);
+	kfree_rcu(volume, rcu);
+}
+
+/**
+ * exo_volume_put() - drop a reference to a volume's memory
+ * @volume: whose device may long have been let go
+ *
+ * Context: any.
+ */
+void exo_volume_put(struct exo_volume *volume)
+{
+	kref_put(&volume->ref, volume_free);
+}
+
+u64 exo_volumes_now(void)
+{
+	struct exo_volume *volume;
+	unsigned long id;
+	u64 count = 0;
+
+	rcu_read_lock();
+	xa_for_each(&exo_volumes, id, volume)
+		count++;
+	rcu_read_unlock();
+	return count;
+}
+
+/*
+ * Lets the device go. All pins are gone, so no read is in flight and none can start. The caller
+ * holds exo_volumes_lock and, through a file of ours, the module.
+ */
+static void let_go(struct exo_volume *volume)
+{
+	lockdep_assert_held(&exo_volumes_lock);
+	WRITE_ONCE(volume->gone, true);
+	xa_erase(&exo_volumes, volume->id);
+
+	mutex_lock(&volume->lock);
+	if (volume->mount_bdi)
+		bdi_put(volume->mount_bdi);
+	volume->mount_bdi = NULL;
+	mutex_unlock(&volume->lock);
+
+	audit_volume(volume, EXO_AUDIT_VOLUME_DETACH, 0);
+	bdev_fput(volume->bdev_file);
+	exo_volume_put(volume);
+	module_put(THIS_MODULE);
+}
+
+/* ---- the volume fd ---- */
+
+static int bind_mount(struct exo_ioctl_call *call)
+{
+	const struct exo_bind_mount *arg = call->arg;
+	struct exo_volume *volume = call->file->private_data;
+	struct backing_dev_info *bdi;
+	struct super_block *sb;
+
+	if (arg->flags)
+		return -EINVAL;
+	/* Any descriptor that names the mount will do, also one opened with O_PATH. */
+	struct file *file __free(fput) = fget_raw(arg->mount_fd);
+
+	if (!file)
+		return -EBADF;
+
+	/*
+	 * A superblock's bdi names a mount for ever: every FUSE mount makes its own, and our reference
+	 * keeps its address from being used again. A reference to the superblock would keep umount
+	 * from finishing. The shared no-op bdi would name half the mounts of the system.
+	 */
+	sb = file_inode(file)->i_sb;
+	bdi = sb->s_bdi;
+	if (sb->s_magic != FUSE_SUPER_MAGIC || bdi == &noop_backing_dev_info)
+		return -EINVAL;
+
+	guard(mutex)(&volume->lock);
+	if (volume->gone || volume->ending)
+		return -ENODEV;
+	bdi_get(bdi);
+	if (volume->mount_bdi)
+		bdi_put(volume->mount_bdi);
+	volume->mount_bdi = bdi;
+	volume->mount_bdi_id = bdi->id;
+	audit_volume(volume, EXO_AUDIT_MOUNT_BIND, 0);
+	return 0;
+}
+
+static int detach(struct exo_ioctl_call *call)
+{
+	const struct exo_detach *arg = call->arg;
+	struct exo_volume *volume = call->file->private_data;
+	int ret;
+
+	if (arg->flags)
+		return -EINVAL;
+	ret = exo_pin_end_all(volume, arg->grace_ms);
+	if (ret)
+		return ret;
+	guard(mutex)(&exo_volumes_lock);
+	if (volume->gone)
+		return -ENODEV;
+	let_go(volume);
+	return 0;
+}
+
+static const struct exo_ioctl volume_ioctls[] = {
+	EXO_IOCTL(EXO_VOLUME_BIND_MOUNT, sizeof(struct exo_bind_mount), bind_mount),
+	EXO_IOCTL(EXO_VOLUME_PIN, sizeof(struct exo_pin), exo_pin_register),
+	EXO_IOCTL(EXO_VOLUME_UNPIN, sizeof(struct exo_unpin), exo_pin_unregister),
+	EXO_IOCTL(EXO_VOLUME_DETACH, sizeof(struct exo_detach), detach),
+};
+
+static long volume_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	return exo_ioctl_dispatch(volume_ioctls, ARRAY_SIZE(volume_ioctls), file, command, arg);
+}
+
+static int volume_close(struct inode *inode, struct file *file)
+{
+	struct exo_volume *volume = file->private_data;
+
+	mutex_lock(&exo_volumes_lock);
+	WRITE_ONCE(volume->claimed, false);
+	if (!volume->gone && !READ_ONCE(volume->pin_count))
+		let_go(volume);
+	mutex_unlock(&exo_volumes_lock);
+	exo_volume_put(volume);
+	return 0;
+}
+
+static const struct file_operations volume_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = volume_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.release = volume_close,
+};
+
+/* ---- attach ---- */
+
+static int check_device(struct block_device *bdev)
+{
+	struct request_queue *queue = bdev_get_queue(bdev);
+
+	if (!queue_is_mq(queue)) {
+		pr_info("exo: %pg has no blk-mq queue (a multipath head or stacked device); cannot attach\n",
+			bdev);
+		return -EOPNOTSUPP;
+	}
+	if (bdev_is_zoned(bdev) || bdev_get_integrity(bdev) ||
+	    bdev_logical_block_size(bdev) > EXO_MAX_LOGICAL_BLOCK_BYTES) {
+		pr_info("exo: %pg is zoned, has an integrity format or blocks over %u bytes; cannot attach\n",
+			bdev, EXO_MAX_LOGICAL_BLOCK_BYTES);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static void read_geometry(struct exo_volume *volume)
+{
+	struct block_device *bdev = volume->bdev;
+	struct request_queue *queue = bdev_get_queue(bdev);
+	u64 segment_bytes = queue_max_segment_size(queue);
+	u64 read_bytes;
+
+	/*
+	 * A read's buffer is one physically contiguous and naturally aligned run of at most
+	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits alone. A boundary below a page
+	 * is impossible.
+	 */
+	segment_bytes = min3(segment_bytes, (u64)queue_segment_boundary(queue) + 1,
+			     (u64)EXO_MAX_HOP_BYTES);
+	if (!segment_bytes)
+		segment_bytes = EXO_MAX_HOP_BYTES;
+	read_bytes = min3(segment_bytes * queue_max_segments(queue),
+			  (u64)queue_max_sectors(queue) << SECTOR_SHIFT, (u64)EXO_MAX_HOP_BYTES);
+
+	volume->queue = queue;
+	volume->block_bytes = bdev_logical_block_size(bdev);
+	volume->segment_bytes = segment_bytes;
+	volume->max_read_bytes = round_down(read_bytes, volume->block_bytes);
+	volume->size_bytes = bdev_nr_bytes(bdev);
+	volume->start_sector = bdev->bd_start_sect;
+	volume->pollable = queue->limits.features & BLK_FEAT_POLL &&
+			   queue->tag_set->nr_maps > HCTX_TYPE_POLL &&
+			   queue->tag_set->map[HCTX_TYPE_POLL].nr_queues;
+	snprintf(volume->disk_name, sizeof(volume->disk_name), "%pg", bdev);
+}
+
+static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
+{
+	struct exo_volume *volume;
+	int ret;
+
+	/* Ids are not used again, so that a listing never shows one volume under another's. */
+	if (next_volume_id == U32_MAX)
+		return ERR_PTR(-ENOSPC);
+	volume = kzalloc(sizeof(*volume), GFP_KERNEL_ACCOUNT);
+	if (!volume)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&volume->ref);
+	mutex_init(&volume->lock);
+	xa_init(&volume->pins);
+	memcpy(volume->uuid, uuid, EXO_UUID_BYTES);
+
+	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume, NULL);
+	if (IS_ERR(volume->bdev_file)) {
+		ret = PTR_ERR(volume->bdev_file);
+		goto err_free;
+	}
+	volume->bdev = file_bdev(volume->bdev_file);
+	ret = check_device(volume->bdev);
+	if (ret)
+		goto err_close;
+	read_geometry(volume);
+
+	volume->id = next_volume_id + 1;
+	ret = xa_insert(&exo_volumes, volume->id, volume, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err_close;
+	next_volume_id++;
+	__module_get(THIS_MODULE);
+	return volume;
+
+err_close:
+	bdev_fput(volume->bdev_file);
+err_free:
+	kfree(volume);
+	return ERR_PTR(ret);
+}
+
+static struct exo_volume *find_by_device(const struct block_device *bdev)
+{
+	struct exo_volume *volume;
+	unsigned long id;
+
+	lockdep_assert_held(&exo_volumes_lock);
+	xa_for_each(&exo_volumes, id, volume) {
+		if (volume->bdev == bdev)
+			return volume;
+	}
+	return NULL;
+}
+
+/**
+ * exo_volume_attach() - serve EXO_IOC_ATTACH
+ * @call: argument struct exo_attach
+ *
+ * Context: process, may sleep.
+ */
+int exo_volume_attach(struct exo_ioctl_call *call)
+{
+	struct exo_attach *arg = call->arg;
+	struct exo_volume *volume;
+	struct inode *inode;
+	bool reattached;
+	int ret;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (arg->flags || arg->reserved || !memchr_inv(arg->uuid, 0, EXO_UUID_BYTES))
+		return -EINVAL;
+
+	CLASS(fd, f)(arg->device_fd);
+	if (!fd_file(f))
+		return -EBADF;
+	inode = file_inode(fd_file(f));
+	if (!S_ISBLK(inode->i_mode))
+		return -ENOTBLK;
+	if ((fd_file(f)->f_mode & (FMODE_READ | FMODE_WRITE)) != (FMODE_READ | FMODE_WRITE))
+		return -EBADF;
+
+	guard(mutex)(&exo_volumes_lock);
+	/* The device cannot have been replaced behind its number while the caller and we hold it open. */
+	volume = find_by_device(I_BDEV(fd_file(f)->f_mapping->host));
+	reattached = volume;
+	if (reattached) {
+		if (volume->claimed)
+			return -EBUSY;
+		if (memcmp(volume->uuid, arg->uuid, EXO_UUID_BYTES))
+			return -EEXIST;
+	} else {
+		volume = volume_create(inode->i_rdev, arg->uuid);
+		if (IS_ERR(volume))
+			return PTR_ERR(volume);
+	}
+
+	ret = exo_ioctl_new_fd(call, "[exo-volume]", &volume_fops, volume, O_RDWR);
+	if (ret) {
+		if (!reattached)
+			let_go(volume);
+		return ret;
+	}
+	/* From here on volume_close() undoes it all, also when the answer cannot be copied out. */
+	exo_volume_get(volume);
+	WRITE_ONCE(volume->claimed, true);
+	mutex_lock(&volume->lock);
+	volume->ending = false;
+	mutex_unlock(&volume->lock);
+
+	arg->volume_id = volume->id;
+	arg->logical_block_bytes = volume->block_bytes;
+	arg->size_bytes = volume->size_bytes;
+	arg->out_flags = reattached ? EXO_ATTACH_REATTACHED : 0;
+	audit_volume(volume, EXO_AUDIT_VOLUME_ATTACH, 0);
+	return 0;
+}
+
+/**
+ * exo_volume_release() - serve EXO_IOC_RELEASE
+ * @call: argument struct exo_release
+ *
+ * Context: process, may sleep.
+ */
+int exo_volume_release(struct exo_ioctl_call *call)
+{
+	const struct exo_release *arg = call->arg;
+	struct exo_volume *volume;
+	int ret;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	/* Claimed like by a daemon, so that none can attach meanwhile. */
+	mutex_lock(&exo_volumes_lock);
+	volume = xa_load(&exo_volumes, arg->volume_id);
+	ret = !volume ? -ENOENT : volume->claimed ? -EBUSY : 0;
+	if (!ret) {
+		WRITE_ONCE(volume->claimed, true);
+		exo_volume_get(volume);
+	}
+	mutex_unlock(&exo_volumes_lock);
+	if (ret)
+		return ret;
+
+	ret = exo_pin_end_all(volume, arg->grace_ms);
+
+	mutex_lock(&exo_volumes_lock);
+	WRITE_ONCE(volume->claimed, false);
+	if (!ret)
+		let_go(volume);
+	mutex_unlock(&exo_volumes_lock);
+	exo_volume_put(volume);
+	return ret;
+}
+
+/* ---- lookups ---- */
+
+/**
+ * exo_volume_of_file() - the volume whose mount a file lives on
+ * @file: any open file
+ *
+ * Device and inode numbers are recycled and anybody may mount a FUSE file system, so neither says
+ * anything. The address of the bound mount's bdi, which the volume keeps alive, belongs to that mount only.
+ *
+ * Context: process, may sleep.
+ * Return: a referenced volume, or NULL.
+ */
+struct exo_volume *exo_volume_of_file(struct file *file)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+	struct exo_volume *volume;
+	unsigned long id;
+
+	if (sb->s_magic != FUSE_SUPER_MAGIC)
+		return NULL;
+	guard(mutex)(&exo_volumes_lock);
+	xa_for_each(&exo_volumes, id, volume) {
+		bool match;
+
+		mutex_lock(&volume->lock);
+		match = volume->mount_bdi && volume->mount_bdi == sb->s_bdi &&
+			volume->mount_bdi_id == sb->s_bdi->id;
+		mutex_unlock(&volume->lock);
+		if (match) {
+			exo_volume_get(volume);
+			return volume;
+		}
+	}
+	return NULL;
+}
+
+/**
+ * exo_volume_fill_entry() - describe a volume for a listing
+ * @volume: to describe
+ * @entry: filled
+ *
+ * Context: under rcu_read_lock().
+ */
+void exo_volume_fill_entry(const struct exo_volume *volume, struct exo_volume_entry *entry)
+{
+	entry->volume_id = volume->id;
+	entry->flags = (READ_ONCE(volume->claimed) ? EXO_VOLUME_STATE_DAEMON : 0) |
+		       (READ_ONCE(volume->mount_bdi) ? EXO_VOLUME_STATE_BOUND : 0) |
+		       (volume->pollable ? EXO_VOLUME_STATE_POLLED : 0);
+	memcpy(entry->uuid, volume->uuid, sizeof(entry->uuid));
+	memcpy(entry->disk_name, volume->disk_name, sizeof(entry->disk_name));
+	entry->size_bytes = volume->size_bytes;
+	entry->logical_block_bytes = volume->block_bytes;
+	entry->pins = READ_ONCE(volume->pin_count);
+	entry->grants = atomic64_read(&volume->grants);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A volume: a block device that exo holds exclusively, the mount bound to it, and its pins.
+ *
+ * Lifetime: the device is held from attach until detach, or until the volume fd is closed and no pin
+ * is left; the memory until the last pin that refers to it is freed. While the device is held the volume also
+ * holds the module, since it may have no fd.
+ *
+ * Lock order: exo_volumes_lock, then volume->lock, then pin->lock.
+ */
+#ifndef EXO_VOLUME_H
+#define EXO_VOLUME_H
+
+#include <linux/blkdev.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/xarray.h>
+
+#include <linux/exo.h>
+
+struct backing_dev_info;
+struct exo_ioctl_call;
+
+struct exo_volume {
+	/* Set at attach, constant afterwards. */
+	u32 id;
+	u32 block_bytes;		/* logical block */
+	u32 segment_bytes;		/* largest physically contiguous segment the device takes */
+	u32 max_read_bytes;		/* largest single read */
+	bool pollable;
+	u64 size_bytes;
+	sector_t start_sector;		/* of the partition, on the whole disk */
+	struct block_device *bdev;	/* valid while !gone */
+	struct request_queue *queue;	/* valid while !gone */
+	struct file *bdev_file;
+	u8 uuid[EXO_UUID_BYTES];
+	char disk_name[EXO_DISK_NAME_BYTES];
+
+	/* Guarded by exo_volumes_lock; read without it for listings. */
+	bool claimed;			/* a volume fd is open, or a release is under way */
+	bool gone;			/* the device was let go */
+
+	struct mutex lock;		/* guards what follows */
+	struct xarray pins;		/* by inode number */
+	u32 pin_count;			/* read without the lock for listings */
+	bool ending;			/* no new pin */
+	struct backing_dev_info *mount_bdi;	/* holds a reference; NULL = no mount bound */
+	u64 mount_bdi_id;
+
+	atomic64_t grants;		/* open ones */
+	struct kref ref;
+	struct rcu_head rcu;
+};
+
+int exo_volume_attach(struct exo_ioctl_call *call);
+int exo_volume_release(struct exo_ioctl_call *call);
+struct exo_volume *exo_volume_of_file(struct file *file);
+void exo_volume_get(struct exo_volume *volume);
+void exo_volume_put(struct exo_volume *volume);
+void exo_volume_fill_entry(const struct exo_volume *volume, struct exo_volume_entry *entry);
+u64 exo_volumes_now(void);
+
+extern struct xarray exo_volumes;	/* by id; RCU */
+
+#endif /* EXO_VOLUME_H */
