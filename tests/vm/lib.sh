@@ -10,8 +10,9 @@
 #
 # It runs as root with exo.ko freshly loaded; exit code 0 passes, 77 skips (last line: the reason),
 # anything else fails. Programs of the build are tests too when tests/vm/programs has a line
-# "NAME SECONDS PATH_IN_BUILD [ARG...]". $TMPDIR is the test's own, and empty. Given by the harness:
-# EXO_TOP, EXO_BUILD, EXO_MODULE (empty: not to be loaded), EXO_DRIVES.
+# "NAME SECONDS PATH_IN_BUILD [ARG...]". It leaves nothing mounted and nothing in the module that
+# keeps it from unloading: both are checked after it. $TMPDIR is the test's own, and empty. Given by
+# the harness: EXO_TOP, EXO_BUILD, EXO_MODULE (empty: not to be loaded), EXO_DRIVES.
 set -euo pipefail
 
 DRIVE=/dev/nvme0n1
@@ -66,11 +67,10 @@ expect_equal() {
 
 # wait_until SECONDS COMMAND...: tries until the command succeeds.
 wait_until() {
-    local tries=$(($1 * 20))
+    local deadline=$((SECONDS + $1))
     shift
     until "$@" >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || die "waited in vain for: $*"
+        [ "$SECONDS" -le "$deadline" ] || die "waited in vain for: $*"
         sleep 0.05
     done
 }
