@@ -11,6 +11,11 @@ namespace exo {
 inline constexpr size_t kBlockBytes = 4096;
 using BlockNo = uint64_t;
 
+struct BlockRun {
+    BlockNo start;
+    uint64_t count;
+};
+
 struct alignas(kBlockBytes) Page {
     std::byte bytes[kBlockBytes];
     template <typename T>

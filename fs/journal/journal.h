@@ -35,11 +35,6 @@
 
 namespace exo {
 
-struct BlockRun {
-    BlockNo start;
-    uint64_t count;
-};
-
 // Who keeps the free space; called without meta_.
 class SpaceKeeper {
   public:

@@ -110,6 +110,8 @@ enum class RenameMode { kReplace, kNoReplace, kExchange };
 
 enum class FallocateMode { kAllocate, kPunchHole, kZeroRange };
 
+struct VolumeImpl;
+
 class Volume {
   public:
     static Result<std::unique_ptr<Volume>> open(std::unique_ptr<BlockDevice> device,
@@ -189,9 +191,8 @@ class Volume {
     Result<std::vector<PinnedInode>> pinned_inodes();
 
   private:
-    struct Impl;
-    explicit Volume(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> impl_;
+    explicit Volume(std::unique_ptr<VolumeImpl> impl);
+    std::unique_ptr<VolumeImpl> impl_;
 };
 
 // What is on a device, without mounting it: the superblock's facts, or why there are none.

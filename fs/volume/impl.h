@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// What the files that implement Volume share. Lock order: an inode's DataLock > the journal's locks
+// (see journal.h) > pins_mutex, inode states, allocator.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+
+#include "fs/node/directory.h"
+#include "fs/node/extent_map.h"
+#include "fs/node/index.h"
+#include "fs/volume/inode_states.h"
+#include "fs/volume/superblock_io.h"
+#include "fs/volume/volume.h"
+
+namespace exo {
+
+// Extents that one handle may add, remove or convert: each may need a bitmap of its own.
+inline constexpr unsigned kPiecesPerHandle = 8;
+
+struct VolumeImpl {
+    std::unique_ptr<BlockDevice> device;
+    MountOptions options;
+    Superblock superblock;
+    bool read_only = false, replayed = false, closed = false;
+    std::unique_ptr<Journal> journal;
+    std::unique_ptr<Allocator> allocator;
+    std::unique_ptr<Core> core;
+    std::unique_ptr<InodeTable> inodes;
+    InodeStates states;
+
+    std::mutex pins_mutex;                // guards pins
+    std::unordered_map<Ino, bool> pins;   // true: persistent
+
+    std::mutex background_mutex;  // guards stop
+    std::condition_variable background_wake;
+    bool stop = false;
+    std::thread background;
+
+    ~VolumeImpl();
+    void run_background();
+    void stop_background();
+
+    Directory directory(Ino ino, Purpose purpose = Purpose::kMetadata) {
+        return Directory(*core, *inodes, ino, purpose);
+    }
+    ExtentMap extents(Ino ino, Purpose purpose = Purpose::kMetadata) {
+        return ExtentMap(*core, *inodes, ino, purpose);
+    }
+    InodeIndex index(Ino which) { return InodeIndex(*core, *inodes, which); }
+
+    bool pinned(Ino ino) {
+        std::lock_guard lock(pins_mutex);
+        return pins.contains(ino);
+    }
+    FileAttr attr_of(Ino ino, const InodeRecord& record);
+    void take_ref(Ino ino) { states.ref(ino, 1, journal->running_sequence()); }
+
+    // Lists an inode as orphan, or takes it off the list. REQUIRES: record is of this handle
+    Result<> add_orphan(Handle& handle, Ino ino, InodeRecord* record);
+    Result<> drop_orphan(Handle& handle, Ino ino, InodeRecord* record);
+    // Frees an inode without links, extents in steps. Problems are logged: the inode stays listed.
+    void destroy(Ino ino);
+    Result<> destroy_steps(Ino ino);
+    // The rest of a truncation to the record's size.
+    Result<> finish_truncate(Ino ino);
+
+    Result<> truncate_locked(Ino ino, uint64_t size);
+    // Zeroes what may lie past the end in the last block. REQUIRES: the DataLock held exclusively
+    Result<> zero_stale_tail(Ino ino);
+    Result<> zero_within_block(Ino ino, uint64_t from, uint64_t to);
+    Result<size_t> write_some(Ino ino, uint64_t offset, std::span<const std::byte> data);
+    Result<> allocate_range(Ino ino, uint64_t first, uint64_t end);
+    Result<> punch_range(Ino ino, uint64_t first, uint64_t end);
+    // A record that is a regular file which may be changed. REQUIRES: the DataLock held exclusively
+    Result<InodeTable::Ref> writable_file(Ino ino);
+
+    // Runs an operation again after a checkpoint, when it found no space but blocks were freed that
+    // only wait for the log.
+    template <typename F>
+    auto with_space(F&& operation) -> decltype(operation()) {
+        auto result = operation();
+        if (!result && result.error().code == ENOSPC && journal->deferred_blocks() > 0) {
+            EXO_TRY(journal->checkpoint());
+            result = operation();
+        }
+        return result;
+    }
+};
+
+timespec current_time();
+void touch(InodeRecord& record, bool mtime);  // ctime, and mtime if asked
+Result<> check_name(std::string_view name);
+
+}  // namespace exo

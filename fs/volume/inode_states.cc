@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+#include "fs/volume/inode_states.h"
+
+#include <algorithm>
+
+namespace exo {
+
+void InodeStates::ref(Ino ino, uint64_t count, uint64_t sequence) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto [it, fresh] = s.states.try_emplace(ino);
+    if (fresh) it->second.any = it->second.data = sequence;
+    it->second.refs += count;
+}
+
+bool InodeStates::unref(Ino ino, uint64_t count) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto it = s.states.find(ino);
+    if (it == s.states.end()) return false;
+    it->second.refs -= std::min(count, it->second.refs);
+    if (it->second.refs > 0) return false;
+    const bool orphan = it->second.orphan;
+    s.states.erase(it);
+    return orphan;
+}
+
+bool InodeStates::mark_orphan(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto it = s.states.find(ino);
+    if (it == s.states.end() || it->second.refs == 0) return true;
+    it->second.orphan = true;
+    return false;
+}
+
+void InodeStates::clear_orphan(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    if (auto it = s.states.find(ino); it != s.states.end()) it->second.orphan = false;
+}
+
+bool InodeStates::referenced(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto it = s.states.find(ino);
+    return it != s.states.end() && it->second.refs > 0;
+}
+
+std::shared_ptr<DataLock> InodeStates::data_lock(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    State& state = s.states.try_emplace(ino).first->second;
+    if (!state.lock) state.lock = std::make_shared<DataLock>();
+    return state.lock;
+}
+
+void InodeStates::changed(Ino ino, uint64_t sequence, bool data) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto it = s.states.find(ino);
+    if (it == s.states.end()) return;
+    it->second.any = std::max(it->second.any, sequence);
+    if (data) it->second.data = std::max(it->second.data, sequence);
+}
+
+InodeStates::Sequences InodeStates::sequences(Ino ino, uint64_t unknown) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    auto it = s.states.find(ino);
+    if (it == s.states.end() || it->second.refs == 0) return {unknown, unknown};
+    return {it->second.any, it->second.data};
+}
+
+}  // namespace exo

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What is known of inodes in use that is not on disk: references, the lock of their data, and which
+// transaction last changed them. Small, because the kernel may hold references to a million.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "fs/format/layout.h"
+
+namespace exo {
+
+// Held shared to read a file's data and exclusively to change its data, size or extents. Taken before
+// any lock of the journal.
+struct DataLock {
+    std::shared_mutex mutex;
+};
+
+class InodeStates {
+  public:
+    // `sequence`: the running transaction, taken as the last change when nothing better is known.
+    void ref(Ino ino, uint64_t count, uint64_t sequence);
+    // True when the last reference of an inode without links went: destroy it.
+    bool unref(Ino ino, uint64_t count);
+    // The last link went. True when nobody has a reference: destroy it.
+    bool mark_orphan(Ino ino);
+    void clear_orphan(Ino ino);
+    bool referenced(Ino ino);
+    std::shared_ptr<DataLock> data_lock(Ino ino);
+
+    void changed(Ino ino, uint64_t sequence, bool data);
+    struct Sequences {
+        uint64_t any, data;  // data: size or extents changed
+    };
+    Sequences sequences(Ino ino, uint64_t unknown);
+
+  private:
+    struct State {
+        uint64_t refs = 0;
+        uint64_t any = 0, data = 0;
+        bool orphan = false;
+        std::shared_ptr<DataLock> lock;
+    };
+    struct Shard {
+        std::mutex mutex;  // guards states; a leaf
+        std::unordered_map<Ino, State> states;
+    };
+    static constexpr unsigned kShards = 32;
+    Shard& shard(Ino ino) { return shards_[ino % kShards]; }
+    Shard shards_[kShards];
+};
+
+}  // namespace exo

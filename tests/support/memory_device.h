@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// A device in memory. Copies share pages until one is written, so thousands of images are cheap.
+#pragma once
+
+#include <memory>
+#include <shared_mutex>
+#include <vector>
+
+#include "fs/base/page.h"
+#include "fs/device/block_device.h"
+
+namespace exo::test {
+
+class MemoryDevice final : public BlockDevice {
+  public:
+    explicit MemoryDevice(uint64_t size_bytes, bool read_only = false);
+    MemoryDevice(const MemoryDevice& other);  // another device with the same content
+
+    Result<> run(std::span<const IoRequest> requests) override;
+    Result<> flush() override { return {}; }
+    Result<> discard(uint64_t offset_bytes, uint64_t length_bytes) override;
+    uint64_t size_bytes() const override { return pages_.size() * kBlockBytes; }
+    uint32_t logical_block_bytes() const override { return 512; }
+    bool read_only() const override { return read_only_; }
+    const std::string& name() const override { return name_; }
+
+    void peek(uint64_t offset_bytes, void* out, size_t length) const;
+    void poke(uint64_t offset_bytes, const void* data, size_t length);
+
+  private:
+    mutable std::shared_mutex mutex_;  // guards pages_
+    std::vector<std::shared_ptr<Page>> pages_;  // null: zeros
+    bool read_only_;
+    std::string name_ = "memory";
+};
+
+// Lends a device to an owner that wants to own it (Volume), and keeps it here.
+class BorrowedDevice final : public BlockDevice {
+  public:
+    explicit BorrowedDevice(BlockDevice& device) : device_(device) {}
+    Result<> run(std::span<const IoRequest> requests) override { return device_.run(requests); }
+    Result<> flush() override { return device_.flush(); }
+    Result<> discard(uint64_t offset, uint64_t length) override {
+        return device_.discard(offset, length);
+    }
+    uint64_t size_bytes() const override { return device_.size_bytes(); }
+    uint32_t logical_block_bytes() const override { return device_.logical_block_bytes(); }
+    bool read_only() const override { return device_.read_only(); }
+    const std::string& name() const override { return device_.name(); }
+
+  private:
+    BlockDevice& device_;
+};
+
+}  // namespace exo::test
