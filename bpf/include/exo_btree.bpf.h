@@ -107,42 +107,66 @@ EXO_BTREE_INLINE int exo_btree_check(const void *block, __u64 offset, __u64 buil
 #define EXO_BTREE_PAIR(node_part, key_part) ((__u64)(node_part) << 32 | (__u32)(key_part))
 
 /*
+ * a < b as 1 or 0 without a branch: where paths do not part, the verifier need not follow each of
+ * them, and a processor cannot guess wrong.
+ */
+#define EXO_BTREE_LESS(a, b) (((~(a) & (b)) | ((~(a) | (b)) & ((a) - (b)))) >> 63)
+
+#define EXO_BTREE_BAD_ORDER 2
+
+/* Zero, though the verifier cannot tell. */
+EXO_BTREE_INLINE __u64 exo_btree_nothing(const void *block)
+{
+	__u64 nothing = exo_btree_load64(block), same = nothing;
+
+	EXO_BTREE_OPAQUE(same);
+	return nothing & ~same;
+}
+
+/*
  * Orders bytes of a node against bytes of a key: `at` is the pair of their offsets, `len` that of
  * their lengths; the key's buffer has `key_bytes` (a constant, slack included). Returns -1, 0 or 1 as
- * the node's are smaller, equal or larger, or -EBADMSG. At most EXO_INDEX_KEY_MAX / 8 rounds.
+ * the node's are smaller, equal or larger, or EXO_BTREE_BAD_ORDER if the offsets cannot be.
+ * At most EXO_INDEX_KEY_MAX / 8 rounds.
  *
- * The loop moves two offsets that start unknown, not a counter from zero: after one round
- * the verifier finds them in the range it has already seen, and is done.
+ * The loop moves offsets of which the verifier cannot tell where they start: after a round or two it
+ * finds them in the range that it has already seen, and is done.
  */
-EXO_BTREE_FUNCTION int exo_btree_compare(const void *block, const void *key, __u64 at, __u64 len,
-					 __u32 key_bytes)
+EXO_BTREE_FUNCTION long exo_btree_compare(const void *block, const void *key, __u64 at, __u64 len,
+					  __u32 key_bytes)
 {
-	__u32 node_at = at >> 32, key_at = (__u32)at, node_len = len >> 32, key_len = (__u32)len;
-	__u32 left = node_len < key_len ? node_len : key_len;
+	__u64 a = len >> 32, b = (__u32)len, left = a < b ? a : b;
+	__u64 nothing = exo_btree_nothing(block);
+	__u32 node_at, key_at;
 
+	node_at = (at >> 32) + nothing;
+	key_at = at + nothing;
 	while (left) {
-		__u64 a, b;
+		__u64 node_word, key_word;
 
 		EXO_BTREE_BOUND;
 		EXO_BTREE_OPAQUE(node_at);
 		EXO_BTREE_OPAQUE(key_at);
 		if (node_at > EXO_BTREE_LAST_WORD || key_at > key_bytes - 8)
-			return -EXO_BTREE_EBADMSG;
-		a = exo_btree_load64((const char *)block + node_at);
-		b = exo_btree_load64((const char *)key + key_at);
+			return EXO_BTREE_BAD_ORDER;
+		node_word = exo_btree_load64((const char *)block + node_at);
+		key_word = exo_btree_load64((const char *)key + key_at);
 		if (left < 8) {
 			/* What lies behind the shorter of the two does not count. */
-			a <<= (8 - left) * 8;
-			b <<= (8 - left) * 8;
+			node_word <<= (8 - left) * 8;
+			key_word <<= (8 - left) * 8;
 			left = 8;
 		}
-		if (a != b)
-			return __builtin_bswap64(a) < __builtin_bswap64(b) ? -1 : 1;
+		if (node_word != key_word) {
+			a = __builtin_bswap64(node_word);
+			b = __builtin_bswap64(key_word);
+			break;
+		}
 		left -= 8;
 		node_at += 8;
 		key_at += 8;
 	}
-	return node_len < key_len ? -1 : node_len > key_len;
+	return (long)EXO_BTREE_LESS(b, a) - (long)EXO_BTREE_LESS(a, b);
 }
 
 /*
@@ -157,11 +181,11 @@ EXO_BTREE_INLINE int exo_btree_search(const void *block, const void *key, __u32 
 	const struct exo_index_node *node = (const struct exo_index_node *)block;
 	const struct exo_index_slot *slots =
 		(const struct exo_index_slot *)((const char *)block + EXO_INDEX_SLOTS_AT);
-	__u32 first = node->level != 0, low = first, high = node->count;
-	__u32 prefix = node->prefix_len, rest = key_len, head, round;
-	int order;
+	__u64 low = node->level, high = node->count, first;
+	__u32 prefix = node->prefix_len, head, round;
+	long order = 1;
 
-	place->equal = 0;
+	first = low = (low + 255) >> 8;	/* 1 in an inner node, else 0 */
 	if (high > EXO_INDEX_SLOTS_MAX || high < first)
 		return -EXO_BTREE_EBADMSG;
 	if (prefix) {
@@ -169,52 +193,49 @@ EXO_BTREE_INLINE int exo_btree_search(const void *block, const void *key, __u32 
 
 		order = exo_btree_compare(block, key, EXO_BTREE_PAIR(node->prefix_at, 0),
 					  EXO_BTREE_PAIR(prefix, common), key_bytes);
-		if (order == -EXO_BTREE_EBADMSG)
-			return order;
+		if (order == EXO_BTREE_BAD_ORDER)
+			return -EXO_BTREE_EBADMSG;
 		if (order) {
 			/* Every key of the node lies on the same side of this one. */
-			place->slot = order > 0 ? low : high;
+			low = order > 0 ? low : high;
 			goto placed;
 		}
-		rest -= prefix;
+		order = 1;
 	}
 	EXO_BTREE_OPAQUE(prefix);
 	if (prefix > key_bytes - 8)
 		return -EXO_BTREE_EBADMSG;
 	head = __builtin_bswap32(exo_btree_load32((const char *)key + prefix));
 	for (round = 0; round < EXO_BTREE_ROUNDS && low < high; round++) {
-		__u32 middle = (low + high) >> 1, their_head;
+		__u64 middle = (low + high) >> 1, smaller;
 
 		EXO_BTREE_OPAQUE(middle);
 		if (middle >= EXO_INDEX_SLOTS_MAX)
 			return -EXO_BTREE_EBADMSG;
-		their_head = slots[middle].head;
-		if (their_head == head) {
+		order = (long)slots[middle].head - (long)head;
+		if (!order) {
 			/* The four bytes of the head are compared once more, which keeps this simple. */
-			order = exo_btree_compare(block, key,
-						  EXO_BTREE_PAIR(slots[middle].key_at, prefix),
-						  EXO_BTREE_PAIR(slots[middle].key_len, rest),
-						  key_bytes);
-			if (order == -EXO_BTREE_EBADMSG)
-				return order;
+			order = exo_btree_compare(
+				block, key, EXO_BTREE_PAIR(slots[middle].key_at, prefix),
+				EXO_BTREE_PAIR(slots[middle].key_len, key_len - prefix), key_bytes);
+			if (order == EXO_BTREE_BAD_ORDER)
+				return -EXO_BTREE_EBADMSG;
 			if (!order) {
 				place->equal = 1;
 				place->slot = middle;
 				return 0;
 			}
-		} else {
-			order = their_head < head ? -1 : 1;
 		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
+		/* All ones if the slot's key is smaller: low = middle + 1, else high = middle. */
+		smaller = (__u64)(order >> 63);
+		EXO_BTREE_OPAQUE(smaller);
+		low = (low & ~smaller) | ((middle + 1) & smaller);
+		high = (high & smaller) | (middle & ~smaller);
 	}
-	place->slot = low;
 placed:
 	/* Of an inner node, the child is the last one whose key is not beyond. */
-	if (first)
-		place->slot -= 1;
+	place->equal = 0;
+	place->slot = low - first;
 	return 0;
 }
 
@@ -289,6 +310,10 @@ EXO_BTREE_INLINE int exo_btree_value(const void *block, __u32 slot, struct exo_b
 EXO_BTREE_INLINE int exo_btree_copy(const void *block, __u32 at, __u32 len, void *buffer, __u32 to,
 				    const __u32 to_max)
 {
+	__u64 nothing = exo_btree_nothing(block);
+
+	at += nothing;
+	to += nothing;
 	for (; len; len = len < 8 ? 0 : len - 8) {
 		EXO_BTREE_BOUND;
 		EXO_BTREE_OPAQUE(at);
