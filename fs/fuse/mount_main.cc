@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -37,17 +38,19 @@ int complain(const char* program, const std::string& message, int exit_code) {
 }
 
 // A daemon that was killed leaves its mount behind, where every access fails. Such a one of ours is
-// in the way of nobody but us.
+// in the way of nobody but us. stat() would not tell: the kernel may still know the answer.
+bool is_dead_mount(const std::string& directory) {
+    struct statfs fs;
+    return find_exo_mount(read_mount_table(), directory) != nullptr &&
+           statfs(directory.c_str(), &fs) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 Result<> prepare_directory(const std::string& directory) {
+    if (is_dead_mount(directory) && umount2(directory.c_str(), MNT_DETACH) != 0)
+        return fail(ENOTCONN, directory + " is a dead mount: umount it first");
     struct stat st;
-    if (stat(directory.c_str(), &st) != 0) {
-        if (errno != ENOTCONN && errno != ECONNABORTED)
-            return fail(errno, directory + ": " + describe(Error{errno, {}}));
-        const auto table = read_mount_table();
-        if (!find_exo_mount(table, directory) || umount2(directory.c_str(), MNT_DETACH) != 0 ||
-            stat(directory.c_str(), &st) != 0)
-            return fail(ENOTCONN, directory + " is a dead mount: umount it first");
-    }
+    if (stat(directory.c_str(), &st) != 0)
+        return fail(errno, directory + ": " + describe(Error{errno, {}}));
     if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, directory + " is not a directory");
     return {};
 }
@@ -161,7 +164,7 @@ bool is_mounted_here(const std::string& device) {
 }  // namespace
 
 int mount_main(int argc, char** argv, const grants::KernelModule& module) {
-    const char* program = argv[0];
+    const char* program = base_name(argv[0]);
     const auto parsed = parse_command_line(argc, argv);
     if (!parsed) return complain(program, parsed.error(), kExitUsage);
     const MountRequest& request = *parsed;

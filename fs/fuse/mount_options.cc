@@ -97,6 +97,11 @@ std::expected<void, std::string> parse_option(std::string_view name, MountReques
 
 }  // namespace
 
+const char* base_name(const char* path) {
+    const char* slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 std::string absolute_path(const char* path) {
     // The daemon changes to /, so nothing relative may be left.
     if (char* real = realpath(path, nullptr)) {

@@ -33,6 +33,9 @@ std::expected<void, std::string> parse_options(std::string_view text, MountReque
 // -F.
 std::expected<MountRequest, std::string> parse_command_line(int argc, char** argv);
 
+// What messages begin with: argv[0] without folders.
+const char* base_name(const char* path);
+
 // The real path, or as good as can be told without access to it (below the mount of a dead daemon).
 std::string absolute_path(const char* path);
 

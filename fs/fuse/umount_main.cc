@@ -45,7 +45,7 @@ std::string reason(int code) {
 }  // namespace
 
 int umount_main(int argc, char** argv) {
-    const char* program = argv[0];
+    const char* program = base_name(argv[0]);
     constexpr const char* usage = "usage: umount.fuse.exo DIRECTORY|DEVICE [-flnrv] [-N NAMESPACE]";
     int flags = 0;
     std::string mount_namespace;

@@ -401,7 +401,7 @@ TEST_CASE("a mount that cannot revoke a dead daemon's pins does not come about")
     CHECK(fs.mount() == 32);
     CHECK(fs.module_pins() == 1);
     std::filesystem::remove(fs.state("stuck"));
-    CHECK(fs.mount() == 0);
+    CHECK_MESSAGE(fs.mount() == 0, fs.output());
     CHECK(fs.module_pins() == 0);
     CHECK(read_file(fs.path("f")) == "x");
 }

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A pinned file cannot change until it is unpinned, with the real module: write, truncate, punch and all else that
+# touches data fails with EPERM, while names and attributes stay free to change.
+# time-limit: 180
+. "$EXO_TOP/tests/vm/lib.sh"
+need_module
+need_commands mkfs.exo mount.exo exo_pin_tool
+cd "$TMPDIR"
+
+fresh_fs
+head -c 3M /dev/urandom >data
+cp data $MNT/f
+chmod 644 $MNT/f
+
+step "a pin is refused while somebody writes, and to who may not write"
+exec 5>>$MNT/f
+expect_fail ETXTBSY exo_pin_tool pin $MNT/f
+exec 5>&-
+expect_fail EACCES as_nobody "$(command -v exo_pin_tool)" pin $MNT/f
+expect_fail EISDIR exo_pin_tool pin $MNT
+
+step "pinned: nothing changes data or size"
+exo_pin_tool pin $MNT/f
+[[ $(lsattr $MNT/f) == *i*" $MNT/f" ]] || die "lsattr does not show i"
+expect_fail "not permitted" bash -c "echo x >>$MNT/f"
+expect_fail "not permitted" bash -c "echo x >$MNT/f"
+expect_fail "not permitted" truncate -s 1M $MNT/f
+expect_fail "not permitted" fallocate -p -o 0 -l 4096 $MNT/f
+expect_fail "not permitted" fallocate -l 8M $MNT/f
+expect_fail "not permitted" dd if=/dev/zero of=$MNT/f bs=4k count=1 conv=notrunc oflag=direct status=none
+expect_fail "not permitted" cp data $MNT/f
+cmp data $MNT/f
+
+step "pinned: names and attributes go on"
+mv $MNT/f $MNT/g
+ln $MNT/g $MNT/f
+rm $MNT/g
+chmod 640 $MNT/f
+touch $MNT/f
+cmp data $MNT/f
+
+step "a grant opens on it, is told of the unpin, and the file can be changed"
+mkfifo hold
+exo_pin_tool grant $MNT/f <hold >grant &
+exec 6>hold
+wait_until 5 grep -q open grant
+expect_equal "$(exo_pin_tool unpin $MNT/f 100)" 1 "revoked grants"
+wait_until 5 grep -q revoked grant
+echo more >>$MNT/f
+expect_equal "$(stat -c %s $MNT/f)" $((3 * 1024 * 1024 + 5)) "size after the unpin"
+expect_fail ENODATA exo_pin_tool grant $MNT/f
+expect_fail ENODATA exo_pin_tool unpin $MNT/f
+exec 6>&-
+wait
+
+step "a lease ends with its process"
+exo_pin_tool lease $MNT/f <hold >lease &
+exec 6>hold
+wait_until 5 grep -q leased lease
+expect_fail "not permitted" truncate -s 0 $MNT/f
+exec 6>&-
+wait
+wait_until 5 truncate -s 0 $MNT/f
+
+step "persistent pins survive umount and mount"
+cp data $MNT/p
+exo_pin_tool pin $MNT/p
+umount $MNT
+mount -t exo $DRIVE $MNT
+expect_fail "not permitted" truncate -s 0 $MNT/p
+mkfifo hold2
+exo_pin_tool grant $MNT/p <hold2 >grant2 &
+exec 6>hold2
+wait_until 5 grep -q open grant2
+exec 6>&-
+wait
+cmp data $MNT/p
+umount $MNT
+unload_module_check
