@@ -43,6 +43,11 @@ Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal&
     return allocator;
 }
 
+std::unique_ptr<Allocator> Allocator::empty(BlockDevice& device, Journal& journal,
+                                            const Superblock& superblock) {
+    return std::unique_ptr<Allocator>(new Allocator(device, journal, superblock, false));
+}
+
 Result<Reservation> Allocator::reserve(uint64_t want, BlockNo goal, Purpose purpose) {
     const uint64_t kept = purpose == Purpose::kData       ? metadata_reserve_ + freeing_reserve_
                           : purpose == Purpose::kMetadata ? freeing_reserve_

@@ -51,6 +51,10 @@ class Allocator final : public SpaceKeeper {
     static Result<std::unique_ptr<Allocator>> open(BlockDevice& device, Journal& journal,
                                                    const Superblock& superblock, bool discard);
 
+    // One that knows of no free space; for readers of a volume.
+    static std::unique_ptr<Allocator> empty(BlockDevice& device, Journal& journal,
+                                            const Superblock& superblock);
+
     // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the purpose.
     Result<Reservation> reserve(uint64_t want, BlockNo goal, Purpose purpose);
     // Marks all of the reservation used; it belongs to the handle then.

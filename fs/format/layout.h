@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "fs/base/ino.h"
 #include "fs/format/block.h"
 
 namespace exo {
-
-using Ino = uint64_t;
 
 // A group's bitmap is one block, so a group has as many blocks as its body has bits.
 inline constexpr uint64_t kGroupBlocks = kBodyBytes * 8;

@@ -26,14 +26,12 @@
 #include <string_view>
 #include <vector>
 
+#include "fs/base/ino.h"
 #include "fs/base/result.h"
 #include "fs/device/block_device.h"
 
 namespace exo {
 
-using Ino = uint64_t;
-
-inline constexpr Ino kRootIno = 1;  // also FUSE_ROOT_ID
 inline constexpr size_t kMaxNameBytes = 255;
 inline constexpr size_t kMaxSymlinkBytes = 4095;
 
