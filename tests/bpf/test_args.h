@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Arguments and results that the test programs here share with the tests that run them. */
+#ifndef EXO_TEST_ARGS_H
+#define EXO_TEST_ARGS_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* test_chain: each block begins so; the chain ends with next = EXO_TEST_CHAIN_END. */
+#define EXO_TEST_CHAIN_END	(~0ULL)
+struct test_chain_block {
+	__u64 next;			/* file offset of the next block */
+	__u64 value;
+};
+
+struct test_chain_result {
+	__u64 blocks;
+	__u64 sum;			/* of all values */
+};
+
+/* test_stride: count reads of len bytes, stride bytes apart, starting over at the range's end. */
+struct test_stride_args {
+	__u64 stride;
+	__u32 count;			/* 0 = for ever */
+	__u32 len;
+};
+
+/* test_act: the first step does this and nothing else. */
+struct test_act_args {
+	__u64 offset;
+	__u32 len;
+	__u32 read;			/* whether to call exo_read() */
+	__s32 verdict;
+	__u32 report_len;		/* for exo_report(); its return value goes to the result */
+};
+
+/* test_hooks: start chooses first_offset unless keep is set; start's own verdict is start_verdict. */
+struct test_hooks_args {
+	__u64 first_offset;
+	__u32 len;
+	__u32 keep;
+	__s32 start_verdict;
+	__u32 reserved;
+};
+
+/* test_copy: copies block bytes [at, at + EXO_TEST_COPY_BYTES) to the result. */
+#define EXO_TEST_COPY_BYTES	64
+struct test_copy_args {
+	__u32 at;
+	__u32 reserved;
+};
+
+#endif /* EXO_TEST_ARGS_H */

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// The module's extent map on the host: every fault is found, and the search agrees with a plain one.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+#include <linux/exo.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+extern "C" {
+#include "extent_map.h"
+}
+
+namespace {
+
+constexpr uint32_t kBlock = 512;
+
+struct Map {
+    explicit Map(const std::vector<exo_extent>& extents)
+        : memory(exo_extent_map_bytes(static_cast<u32>(extents.size())) / sizeof(u64) + 1) {
+        exo_extent_map_build(&map, memory.data(), extents.data(), static_cast<u32>(extents.size()));
+    }
+    std::vector<u64> memory;
+    exo_extent_map map = {};
+};
+
+exo_extent_fault check(const std::vector<exo_extent>& extents, u64 file = 1 << 20,
+                       u64 device = 1 << 20) {
+    exo_extent_limits limits = {.file_bytes = file, .device_bytes = device, .block_bytes = kBlock};
+    return exo_extent_map_check(extents.data(), static_cast<u32>(extents.size()), &limits);
+}
+
+exo_extent_fault check_device(std::vector<exo_extent> extents) {
+    std::sort(extents.begin(), extents.end(), [](const exo_extent& a, const exo_extent& b) {
+        return exo_extent_compare_device(&a, &b) < 0;
+    });
+    return exo_extent_map_check_device_order(extents.data(), static_cast<u32>(extents.size()));
+}
+
+// Byte by byte in blocks, straight from the definition.
+exo_place plain_find(const std::vector<exo_extent>& extents, u64 offset, u32 len, u64* target) {
+    std::vector<u64> where;
+    for (u64 at = offset; at < offset + len; at += kBlock) {
+        u64 place = ~0ULL;
+        for (const exo_extent& e : extents) {
+            if (at >= e.file_offset && at < e.file_offset + e.length) {
+                place = e.disk_offset + at - e.file_offset;
+            }
+        }
+        where.push_back(place);
+    }
+    bool all_holes = std::all_of(where.begin(), where.end(), [](u64 p) { return p == ~0ULL; });
+    if (all_holes) {
+        return EXO_PLACE_HOLE;
+    }
+    for (size_t i = 0; i < where.size(); i++) {
+        if (where[0] == ~0ULL || where[i] != where[0] + i * kBlock) {
+            return EXO_PLACE_SPLIT;
+        }
+    }
+    *target = where[0];
+    return EXO_PLACE_DISK;
+}
+
+}  // namespace
+
+TEST_CASE("faults") {
+    CHECK(check({}) == EXO_EXTENT_OK);
+    CHECK(check({{0, 0, 512}, {512, 512, 512}}) == EXO_EXTENT_OK);
+    CHECK(check({{0, 0, 0}}) == EXO_EXTENT_EMPTY);
+    CHECK(check({{1, 0, 512}}) == EXO_EXTENT_MISALIGNED);
+    CHECK(check({{0, 511, 512}}) == EXO_EXTENT_MISALIGNED);
+    CHECK(check({{0, 0, 513}}) == EXO_EXTENT_MISALIGNED);
+    CHECK(check({{0, 0, 512}}, 1) == EXO_EXTENT_OK);
+    CHECK(check({{0, 0, 1024}}, 512) == EXO_EXTENT_OUTSIDE_FILE);
+    CHECK(check({{512, 0, 512}}, 512) == EXO_EXTENT_OUTSIDE_FILE);
+    CHECK(check({{0, 0, 512}}, 0) == EXO_EXTENT_OUTSIDE_FILE);
+    CHECK(check({{~511ULL, 0, 512}}) == EXO_EXTENT_OUTSIDE_FILE);
+    CHECK(check({{512, 0, ~511ULL}}) == EXO_EXTENT_OUTSIDE_FILE);
+    CHECK(check({{0, (1 << 20) - 512, 512}}) == EXO_EXTENT_OK);
+    CHECK(check({{0, 1 << 20, 512}}) == EXO_EXTENT_OUTSIDE_DEVICE);
+    CHECK(check({{0, ~511ULL, 512}}) == EXO_EXTENT_OUTSIDE_DEVICE);
+    CHECK(check({{512, 0, 512}, {0, 512, 512}}) == EXO_EXTENT_UNSORTED);
+    CHECK(check({{0, 0, 1024}, {512, 2048, 512}}) == EXO_EXTENT_UNSORTED);
+    CHECK(check({{0, 0, 512}, {0, 512, 512}}) == EXO_EXTENT_UNSORTED);
+    CHECK(check_device({{0, 512, 512}, {512, 0, 512}}) == EXO_EXTENT_OK);
+    CHECK(check_device({{0, 0, 512}, {512, 0, 512}}) == EXO_EXTENT_DEVICE_OVERLAP);
+    CHECK(check_device({{0, 512, 1024}, {1024, 0, 1024}}) == EXO_EXTENT_DEVICE_OVERLAP);
+}
+
+TEST_CASE("the search agrees with a plain one") {
+    std::mt19937 random(20260101);
+    for (int round = 0; round < 300; round++) {
+        std::vector<exo_extent> extents;
+        std::vector<u64> disk(64);
+        for (u64 i = 0; i < disk.size(); i++) {
+            disk[i] = i;
+        }
+        std::shuffle(disk.begin(), disk.end(), random);
+        u64 at = random() % 3;
+        for (size_t i = 0; i < disk.size() && at < 60; i++) {
+            u64 place = random() % 3 && i && !extents.empty()
+                            ? (extents.back().disk_offset + extents.back().length) / kBlock
+                            : disk[i] + 1000 * (i + 1);
+            extents.push_back({.file_offset = at * kBlock, .disk_offset = place * kBlock,
+                               .length = kBlock * (1 + random() % 3)});
+            at += extents.back().length / kBlock + (random() % 2 ? 0 : random() % 4);
+            if (random() % 40 == 0) {
+                break;
+            }
+        }
+        REQUIRE(check(extents, 1 << 20, 1ULL << 40) == EXO_EXTENT_OK);
+        Map built(extents);
+        CHECK(built.map.count <= extents.size());
+        for (u64 offset = 0; offset < 70; offset++) {
+            for (u32 len = 1; len <= 5; len++) {
+                u64 got = 1, wanted = 1;
+                exo_place place =
+                    exo_extent_map_find(&built.map, offset * kBlock, len * kBlock, &got);
+                REQUIRE(place == plain_find(extents, offset * kBlock, len * kBlock, &wanted));
+                REQUIRE(got == wanted);
+            }
+        }
+    }
+}
+
+TEST_CASE("edges of large maps") {
+    for (u32 count : {1u, 2u, 3u, 63u, 64u, 65u, 10000u}) {
+        std::vector<exo_extent> extents;
+        for (u64 i = 0; i < count; i++) {
+            extents.push_back({.file_offset = i * 2 * kBlock, .disk_offset = (count - i) * kBlock,
+                               .length = kBlock});
+        }
+        Map built(extents);
+        REQUIRE(built.map.count == count);
+        for (u64 i : {0ULL, count / 2ULL, count - 1ULL}) {
+            u64 target = 0;
+            CHECK(exo_extent_map_find(&built.map, i * 2 * kBlock, kBlock, &target) ==
+                  EXO_PLACE_DISK);
+            CHECK(target == (count - i) * kBlock);
+            CHECK(exo_extent_map_find(&built.map, i * 2 * kBlock + kBlock, kBlock, &target) ==
+                  EXO_PLACE_HOLE);
+        }
+    }
+}
