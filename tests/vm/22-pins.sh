@@ -8,7 +8,7 @@ need_module
 need_commands mkfs.exo mount.exo exo_pin_tool
 cd "$TMPDIR"
 
-fresh_fs
+fresh_fs $DRIVE
 head -c 3M /dev/urandom >data
 cp data $MNT/f
 chmod 644 $MNT/f
@@ -42,11 +42,11 @@ cmp data $MNT/f
 
 step "a grant opens on it, is told of the unpin, and the file can be changed"
 mkfifo hold
-exo_pin_tool grant $MNT/f <hold >grant &
+exo_pin_tool grant $MNT/f <hold >holder &
 exec 6>hold
-wait_until 5 grep -q open grant
+wait_until 5 grep -q open holder
 expect_equal "$(exo_pin_tool unpin $MNT/f 100)" 1 "revoked grants"
-wait_until 5 grep -q revoked grant
+wait_until 5 grep -q revoked holder
 echo more >>$MNT/f
 expect_equal "$(stat -c %s $MNT/f)" $((3 * 1024 * 1024 + 5)) "size after the unpin"
 expect_fail ENODATA exo_pin_tool grant $MNT/f
@@ -55,9 +55,9 @@ exec 6>&-
 wait
 
 step "a lease ends with its process"
-exo_pin_tool lease $MNT/f <hold >lease &
+exo_pin_tool lease $MNT/f <hold >leaser &
 exec 6>hold
-wait_until 5 grep -q leased lease
+wait_until 5 grep -q leased leaser
 expect_fail "not permitted" truncate -s 0 $MNT/f
 exec 6>&-
 wait
@@ -70,9 +70,9 @@ umount $MNT
 mount -t exo $DRIVE $MNT
 expect_fail "not permitted" truncate -s 0 $MNT/p
 mkfifo hold2
-exo_pin_tool grant $MNT/p <hold2 >grant2 &
+exo_pin_tool grant $MNT/p <hold2 >holder2 &
 exec 6>hold2
-wait_until 5 grep -q open grant2
+wait_until 5 grep -q open holder2
 exec 6>&-
 wait
 cmp data $MNT/p
