@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// How a function of the C interface fails: it leaves a line for exo_last_error() and returns -errno.
+// Also keeps exceptions inside.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <system_error>
+
+namespace exo::internal {
+
+// Forgets the thread's last error; every failure sets its own.
+void set_error(std::string message, std::string detail = {});
+
+// Returns -code after recording a printf-style message.
+[[gnu::format(printf, 2, 3)]] int fail(int code, const char* format, ...);
+
+// "No such file or directory", thread-safe.
+std::string errno_text(int code);
+
+// Runs a body of a C function; memory exhaustion becomes -ENOMEM.
+template <typename Body>
+int guarded(Body&& body) noexcept {
+    try {
+        return body();
+    } catch (const std::bad_alloc&) {
+        return fail(ENOMEM, "out of memory");
+    } catch (const std::exception& error) {
+        return fail(EIO, "unexpected: %s", error.what());
+    }
+}
+
+// Copies the caller's options, whatever version of the structure it was compiled with. A caller that
+// is newer than this library may only leave zero what the library does not know.
+template <typename Options>
+int take_options(const Options* given, Options& options) {
+    options = Options{};
+    if (!given) return 0;
+    const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+    size_t size = given->size;
+    if (size < sizeof(size_t)) return fail(EINVAL, "an options structure without its size");
+    for (size_t i = sizeof(Options); i < size; i++) {
+        if (bytes[i]) return fail(E2BIG, "options that this version of libexo does not know");
+    }
+    auto* copy = reinterpret_cast<unsigned char*>(&options);
+    for (size_t i = 0; i < size && i < sizeof(Options); i++) copy[i] = bytes[i];
+    options.size = sizeof(Options);
+    return 0;
+}
+
+}  // namespace exo::internal

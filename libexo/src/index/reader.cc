@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+// Opens index files and looks keys up in them, by plain reads or by the kernel's traversal.
+#include "reader.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "crc32c.hpp"
+#include "error.hpp"
+#include "exo_btree.bpf.h"
+
+using exo::internal::damaged;
+using exo::internal::errno_text;
+using exo::internal::fail;
+using exo::internal::Fd;
+using exo::internal::guarded;
+using exo::internal::node_checksum;
+using exo::internal::NodeBuffer;
+using exo::internal::PaddedKey;
+using exo::internal::read_node;
+using exo::internal::read_value;
+using exo::internal::take_options;
+
+namespace exo::internal {
+namespace {
+
+// Reads exactly one node's bytes. 1: the file ends before.
+int read_block(const exo_index& index, uint64_t offset, void* bytes) {
+    size_t done = 0;
+    while (done < EXO_INDEX_NODE_BYTES) {
+        ssize_t got = pread(index.file.get(), static_cast<char*>(bytes) + done,
+                            EXO_INDEX_NODE_BYTES - done, static_cast<off_t>(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            int code = errno;
+            return fail(code, "%s: cannot read at offset %llu: %s", index.name.c_str(),
+                        static_cast<unsigned long long>(offset + done), errno_text(code).c_str());
+        }
+        if (got == 0) return 1;
+        done += static_cast<size_t>(got);
+    }
+    return 0;
+}
+
+}  // namespace
+
+PaddedKey::PaddedKey(std::string_view key) : size_(static_cast<uint32_t>(key.size())) {
+    if (!key.empty()) memcpy(bytes_, key.data(), key.size());
+    memset(bytes_ + key.size(), 0, EXO_INDEX_SLACK_BYTES);
+}
+
+int damaged(const exo_index& index, uint64_t offset, const char* what) {
+    return fail(EBADMSG, "%s: the node at offset %llu is damaged (%s): build the index again",
+                index.name.c_str(), static_cast<unsigned long long>(offset), what);
+}
+
+int read_node(const exo_index& index, uint64_t offset, exo_index_kind kind, uint32_t level,
+              NodeBuffer& buffer, bool checksum) {
+    if (offset % EXO_INDEX_NODE_BYTES || offset >= index.header.file_bytes) {
+        return damaged(index, offset, "a pointer leads outside the index");
+    }
+    int error = read_block(index, offset, buffer.bytes);
+    if (error > 0) return damaged(index, offset, "the file ends before it");
+    if (error) return error;
+    const exo_index_node& node = buffer.node();
+    if (exo_btree_check(buffer.bytes, offset, index.header.node.build_id)) {
+        return damaged(index, offset, "it is no node of this index");
+    }
+    if (checksum && node.checksum != node_checksum(buffer.bytes)) {
+        return damaged(index, offset, "wrong checksum");
+    }
+    if (node.kind != kind || node.level != level) {
+        return damaged(index, offset, "not the kind of node that belongs there");
+    }
+    return 0;
+}
+
+int read_value(const exo_index& index, const NodeBuffer& leaf, uint32_t slot, bool checksum,
+               void* value, size_t capacity, size_t* length, uint32_t* nodes) {
+    struct exo_btree_value place;
+    if (exo_btree_value(leaf.bytes, slot, &place)) {
+        return damaged(index, leaf.node().offset, "a value lies outside it");
+    }
+    *length = place.len;
+    if (!place.overflow) {
+        size_t size = std::min<size_t>(capacity, place.len);
+        if (size) memcpy(value, leaf.bytes + place.at, size);
+        return 0;
+    }
+    uint64_t offset = place.overflow;
+    size_t done = 0;
+    NodeBuffer buffer;
+    for (uint32_t left = (place.len - 1) / EXO_INDEX_OVERFLOW_BYTES + 1; left-- > 0;) {
+        int error = read_node(index, offset, EXO_INDEX_OVERFLOW, left, buffer, checksum);
+        if (error) return error;
+        ++*nodes;
+        size_t want = std::min<size_t>(place.len - done, EXO_INDEX_OVERFLOW_BYTES);
+        if (buffer.node().count != want) return damaged(index, offset, "wrong length");
+        if (done < capacity) {
+            memcpy(static_cast<char*>(value) + done, buffer.bytes + EXO_INDEX_OVERFLOW_AT,
+                   std::min(want, capacity - done));
+        }
+        done += want;
+        offset += EXO_INDEX_NODE_BYTES;
+    }
+    return 0;
+}
+
+}  // namespace exo::internal
+
+namespace {
+
+int read_header(exo_index& index) {
+    NodeBuffer buffer;
+    int error = exo::internal::read_block(index, 0, buffer.bytes);
+    if (error < 0) return error;
+    memcpy(&index.header, buffer.bytes, sizeof(index.header));
+    const exo_index_header& header = index.header;
+    const char* name = index.name.c_str();
+    if (error > 0 || header.node.magic != EXO_INDEX_MAGIC ||
+        header.node.kind != EXO_INDEX_HEADER) {
+        return fail(EBADMSG, "%s is not an index file (make one with exo index build)", name);
+    }
+    if (header.version != EXO_INDEX_VERSION || header.node_bytes != EXO_INDEX_NODE_BYTES) {
+        return fail(EBADMSG, "%s is an index of version %u, and this program reads version %u",
+                    name, header.version, EXO_INDEX_VERSION);
+    }
+    if (header.node.checksum != node_checksum(buffer.bytes)) {
+        return damaged(index, 0, "wrong checksum");
+    }
+    if (header.root_level > EXO_INDEX_LEVEL_MAX || header.max_key_bytes > EXO_INDEX_KEY_MAX ||
+        header.max_value_bytes > EXO_INDEX_VALUE_MAX) {
+        return damaged(index, 0, "bounds exceeded");
+    }
+    return 0;
+}
+
+void set_info(const exo_index_header& header, exo_index_info& info) {
+    info = {};
+    info.build_id = header.node.build_id;
+    info.file_bytes = header.file_bytes;
+    info.records = header.records;
+    info.key_bytes = header.key_bytes;
+    info.value_bytes = header.value_bytes;
+    info.leaf_nodes = header.leaf_nodes;
+    info.inner_nodes = header.inner_nodes;
+    info.overflow_nodes = header.overflow_nodes;
+    info.root_offset = header.root_offset;
+    info.depth = header.root_level + 1;
+    info.node_bytes = header.node_bytes;
+    info.max_key_bytes = header.max_key_bytes;
+    info.max_value_bytes = header.max_value_bytes;
+}
+
+// Goes down to the leaf where a key belongs.
+int descend(const exo_index& index, const PaddedKey& key, bool checksum, NodeBuffer& buffer,
+            exo_btree_place& place, uint32_t& hops) {
+    __u64 offset = index.header.root_offset;
+    for (uint32_t level = index.header.root_level;; level--) {
+        int error = read_node(index, offset, level ? EXO_INDEX_INNER : EXO_INDEX_LEAF, level,
+                              buffer, checksum);
+        if (error) return error;
+        hops++;
+        if (exo_btree_search(buffer.bytes, key.data(), key.size(), PaddedKey::kBytes, &place)) {
+            return damaged(index, offset, "its keys lie outside it");
+        }
+        if (!level) return 0;
+        if (exo_btree_child(buffer.bytes, place.slot, &offset)) {
+            return damaged(index, offset, "a pointer lies outside it");
+        }
+    }
+}
+
+int lookup_user(const exo_index& index, const PaddedKey& key, exo_lookup& lookup) {
+    bool checksum = !(index.options.flags & EXO_INDEX_SKIP_CHECKSUMS);
+    NodeBuffer leaf;
+    exo_btree_place place = {};
+    int error = descend(index, key, checksum, leaf, place, lookup.hops);
+    if (error) return error;
+    if (!place.equal) return 0;
+    error = read_value(index, leaf, place.slot, checksum, lookup.value,
+                       lookup.value ? lookup.value_capacity : 0, &lookup.value_len, &lookup.hops);
+    return error ? error : 1;
+}
+
+int lookup_kernel(const exo_index& index, std::string_view key, exo_lookup& lookup) {
+    struct {
+        exo_btree_args head;
+        unsigned char key[EXO_INDEX_KEY_MAX + EXO_INDEX_SLACK_BYTES];
+    } args;
+    bool is_short = key.size() <= EXO_BTREE_KEY_SHORT;
+    args.head = {index.header.node.build_id, index.header.root_level,
+                 static_cast<uint32_t>(key.size())};
+    if (!key.empty()) memcpy(args.key, key.data(), key.size());
+    size_t args_len = is_short ? EXO_BTREE_ARGS_SHORT : EXO_BTREE_ARGS_LONG;
+    memset(args.key + key.size(), 0, args_len - sizeof(args.head) - key.size());
+
+    alignas(8) unsigned char small[EXO_BTREE_RESULT_SMALL];
+    std::unique_ptr<unsigned char[]> large;
+    bool is_large = index.header.max_value_bytes > EXO_INDEX_INLINE_MAX;
+    if (is_large) large = std::make_unique<unsigned char[]>(EXO_BTREE_RESULT_LARGE);
+    unsigned char* result = is_large ? large.get() : small;
+
+    exo_traverse_options options = {};
+    options.size = sizeof(options);
+    options.start_offset = index.header.root_offset;
+    options.hop_bytes = EXO_INDEX_NODE_BYTES;
+    options.flags = index.options.traverse_flags;
+    options.args = &args;
+    options.args_len = args_len;
+    options.result = result;
+    options.result_len = is_large ? EXO_BTREE_RESULT_LARGE : EXO_BTREE_RESULT_SMALL;
+    exo_outcome outcome = {};
+    int error = exo_grant__traverse(index.grant.get(), index.program_id, &options, &outcome);
+    if (error) return error;
+    lookup.hops = outcome.hops;
+    lookup.direct = outcome.direct;
+    lookup.deferred = outcome.deferred;
+    lookup.polled = outcome.polled;
+    lookup.elapsed_ns = outcome.elapsed_ns;
+    if (outcome.cause == EXO_END_PROGRAM && outcome.error == -EBADMSG) {
+        return damaged(index, outcome.file_offset, "the traversal refused it");
+    }
+    error = exo_outcome__check(&outcome, index.name.c_str());
+    if (error) return error;
+    if (outcome.value == EXO_BTREE_ABSENT) return 0;
+    exo_btree_result head;
+    memcpy(&head, result, sizeof(head));
+    if (outcome.result_len != sizeof(head) + head.value_len) {
+        return fail(EPROTO, "%s: program %u is no index lookup of this version",
+                    index.name.c_str(), index.program_id);
+    }
+    lookup.value_len = head.value_len;
+    size_t size = std::min<size_t>(head.value_len, lookup.value ? lookup.value_capacity : 0);
+    if (size) memcpy(lookup.value, result + sizeof(head), size);
+    return 1;
+}
+
+int open_grant(exo_index& index) {
+    exo_grant_options options = {};
+    options.size = sizeof(options);
+    options.in_flight_limit = index.options.in_flight_limit;
+    int grant = exo_grant__open(index.file.get(), &options);
+    if (grant < 0) return fail(-grant, "%s: %s", index.name.c_str(), exo_last_error());
+    index.grant = Fd(grant);
+    const char* program = index.options.program ? index.options.program : "btree_lookup";
+    return exo_program__find(program, &index.program_id);
+}
+
+}  // namespace
+
+int exo_index__open(int fd, const struct exo_index_options* given, struct exo_index** out) {
+    return guarded([&] {
+        auto index = std::make_unique<exo_index>();
+        int error = take_options(given, index->options);
+        if (error) return error;
+        if (index->options.mode > EXO_INDEX_KERNEL ||
+            index->options.flags & ~EXO_INDEX_SKIP_CHECKSUMS) {
+            return fail(EINVAL, "unknown options for an index");
+        }
+        index->name = index->options.name ? index->options.name : "index";
+        index->file = Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        if (index->file.get() < 0) {
+            int code = errno;
+            return fail(code, "%s: %s", index->name.c_str(), errno_text(code).c_str());
+        }
+        error = read_header(*index);
+        if (!error && index->options.mode == EXO_INDEX_KERNEL) error = open_grant(*index);
+        if (error) return error;
+        index->options.name = nullptr;
+        index->options.program = nullptr;
+        *out = index.release();
+        return 0;
+    });
+}
+
+void exo_index__close(struct exo_index* index) { delete index; }
+
+int exo_index__info(const struct exo_index* index, struct exo_index_info* info) {
+    set_info(index->header, *info);
+    return 0;
+}
+
+int exo_index__lookup(const struct exo_index* index, const void* key, size_t key_len,
+                      struct exo_lookup* given) {
+    return guarded([&] {
+        exo_lookup lookup;
+        int error = take_options(given, lookup);
+        if (error) return error;
+        lookup.value_len = 0;
+        lookup.hops = lookup.direct = lookup.deferred = lookup.polled = 0;
+        lookup.elapsed_ns = 0;
+        int answer;
+        if (key_len > EXO_INDEX_KEY_MAX) {
+            answer = 0; /* no index holds such a key */
+        } else if (index->options.mode == EXO_INDEX_KERNEL) {
+            answer = lookup_kernel(*index, {static_cast<const char*>(key), key_len}, lookup);
+        } else {
+            answer = lookup_user(*index, PaddedKey({static_cast<const char*>(key), key_len}),
+                                 lookup);
+        }
+        if (given) {
+            size_t size = std::min(given->size, sizeof(lookup));
+            lookup.size = given->size;
+            memcpy(given, &lookup, size);
+        }
+        return answer;
+    });
+}
