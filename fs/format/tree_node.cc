@@ -84,7 +84,7 @@ void TreeNodeEditor::erase(unsigned index) {
     if (length > 0) {
         memmove(area_ + heap_start + length, area_ + heap_start, offset - heap_start);
         for (unsigned i = 0; i < n; i++)
-            if (slots()[i].offset < offset)
+            if (slots()[i].offset <= offset)  // equal: an empty value
                 slots()[i].offset = uint16_t(slots()[i].offset + length);
     }
     TreeSlot* slot = slots() + index;

@@ -15,6 +15,12 @@ MemoryDevice::MemoryDevice(const MemoryDevice& other) : read_only_(other.read_on
     pages_ = other.pages_;
 }
 
+void MemoryDevice::become(const MemoryDevice& other) {
+    MemoryDevice copy(other);
+    std::unique_lock lock(mutex_);
+    pages_ = std::move(copy.pages_);
+}
+
 void MemoryDevice::peek(uint64_t offset, void* out, size_t length) const {
     std::shared_lock lock(mutex_);
     for (size_t done = 0; done < length;) {

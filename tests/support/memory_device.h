@@ -15,6 +15,7 @@ class MemoryDevice final : public BlockDevice {
   public:
     explicit MemoryDevice(uint64_t size_bytes, bool read_only = false);
     MemoryDevice(const MemoryDevice& other);  // another device with the same content
+    void become(const MemoryDevice& other);   // REQUIRES: the same size
 
     Result<> run(std::span<const IoRequest> requests) override;
     Result<> flush() override { return {}; }
