@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace exo {
+namespace exo::inline v0 {
 
 // Owns a descriptor. Everything that libexo hands out as a descriptor can be kept in one.
 class Descriptor {
@@ -89,4 +89,4 @@ class File {
     Descriptor fd_;
 };
 
-}  // namespace exo
+}  // namespace exo::inline v0

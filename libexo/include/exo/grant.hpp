@@ -4,7 +4,7 @@
 
 #include <exo/file.hpp>
 
-namespace exo {
+namespace exo::inline v0 {
 
 class Grant {
    public:
@@ -36,4 +36,4 @@ class Grant {
     Descriptor fd_;
 };
 
-}  // namespace exo
+}  // namespace exo::inline v0

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace exo {
+namespace exo::inline v0 {
 
 class Program {
    public:
@@ -50,4 +50,4 @@ class Program {
     std::unique_ptr<exo_program, Closer> program_;
 };
 
-}  // namespace exo
+}  // namespace exo::inline v0

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 // How the C++ interface answers: a value, or an error with a line for people.
+//
+// All of it is in an inline namespace, so that programs built against different versions, or linked
+// with other parts that are called exo, never take one type for another.
+//
+// The classes live in an inline namespace named after the interface's version, so that a program may
+// link code built against another one, or have its own exo::Error, without the two being mixed up.
 #pragma once
 
 #include <exo/exo.h>
@@ -7,7 +13,7 @@
 #include <expected>
 #include <string>
 
-namespace exo {
+namespace exo::inline v0 {
 
 struct Error {
     int code = 0;         // errno, positive
@@ -28,4 +34,4 @@ inline Result<> check(int returned) {
     return {};
 }
 
-}  // namespace exo
+}  // namespace exo::inline v0

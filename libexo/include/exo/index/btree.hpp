@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace exo {
+namespace exo::inline v0 {
 
 // Collects records and writes them as an index.
 // REQUIRES: finish() on an empty regular file that is open for writing.
@@ -99,4 +99,4 @@ class Index {
     std::unique_ptr<exo_index, Closer> index_;
 };
 
-}  // namespace exo
+}  // namespace exo::inline v0
