@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a traversal program may call. The verifier lets only a trusted pointer to an exo_hop in, and
- * only programs of our type ever get one, so the traversal around it is the one that runs the program. Whether
+ * What a traversal program may call. The verifier lets only a trusted exo_hop_context in, and only
+ * programs of our type ever get one, so the traversal around it is the one that runs the program. Whether
  * a read is allowed is decided after the verdict, by traversal.c.
  */
 #include <linux/bpf.h>
@@ -14,66 +14,66 @@
 #include "kfuncs.h"
 #include "traversal.h"
 
-static struct exo_traversal *traversal_of(const struct exo_hop *hop)
+static struct exo_traversal *traversal_of(const struct exo_hop_context *context)
 {
-	return container_of(hop, struct exo_traversal, hop);
+	return container_of(context, struct exo_traversal, context);
 }
 
 __bpf_kfunc_start_defs();
 
 /**
  * exo_block() - the block that arrived
- * @hop: as the program was given it
+ * @context: as the program was given it
  * @rdonly_buf_size: bytes to be read, a constant for the verifier
  *
  * Return: the block, or NULL if it is shorter or there is none.
  */
-__bpf_kfunc const u8 *exo_block(const struct exo_hop *hop, const size_t rdonly_buf_size)
+__bpf_kfunc const u8 *exo_block(const struct exo_hop_context *context, const size_t rdonly_buf_size)
 {
-	const struct exo_traversal *t = traversal_of(hop);
+	const struct exo_traversal *t = traversal_of(context);
 
 	return rdonly_buf_size <= t->block_len ? t->block : NULL;
 }
 
 /**
  * exo_args() - the caller's arguments
- * @hop: as the program was given it
+ * @context: as the program was given it
  * @rdonly_buf_size: bytes to be read, a constant for the verifier
  *
  * Return: the arguments, or NULL if they are shorter.
  */
-__bpf_kfunc const u8 *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_size)
+__bpf_kfunc const u8 *exo_args(const struct exo_hop_context *context, const size_t rdonly_buf_size)
 {
-	const struct exo_traversal *t = traversal_of(hop);
+	const struct exo_traversal *t = traversal_of(context);
 
 	return rdonly_buf_size <= t->args_len ? t->args : NULL;
 }
 
 /**
  * exo_result() - the result area
- * @hop: as the program was given it
+ * @context: as the program was given it
  * @rdwr_buf_size: bytes to be accessed, a constant for the verifier
  *
  * Return: the area, or NULL if it is shorter.
  */
-__bpf_kfunc u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size)
+__bpf_kfunc u8 *exo_result(const struct exo_hop_context *context, const size_t rdwr_buf_size)
 {
-	struct exo_traversal *t = traversal_of(hop);
+	struct exo_traversal *t = traversal_of(context);
 
 	return rdwr_buf_size <= t->result_len ? t->result : NULL;
 }
 
 /**
  * exo_read() - say what to read next
- * @hop: as the program was given it
+ * @context: as the program was given it
  * @offset: in the file
  * @len: bytes
  *
  * Return: 0, or -EINVAL when the traversal has ended.
  */
-__bpf_kfunc int exo_read(const struct exo_hop *hop, u64 offset, u32 len)
+__bpf_kfunc int exo_read(const struct exo_hop_context *context, u64 offset, u32 len)
 {
-	struct exo_traversal *t = traversal_of(hop);
+	struct exo_traversal *t = traversal_of(context);
 
 	if (t->finishing)
 		return -EINVAL;
@@ -85,15 +85,15 @@ __bpf_kfunc int exo_read(const struct exo_hop *hop, u64 offset, u32 len)
 
 /**
  * exo_report() - set the traversal's outcome
- * @hop: as the program was given it
+ * @context: as the program was given it
  * @value: for outcome.value
  * @result_len: valid bytes of the result area
  *
  * Return: 0, or -E2BIG if the area is shorter.
  */
-__bpf_kfunc int exo_report(const struct exo_hop *hop, u64 value, u32 result_len)
+__bpf_kfunc int exo_report(const struct exo_hop_context *context, u64 value, u32 result_len)
 {
-	struct exo_traversal *t = traversal_of(hop);
+	struct exo_traversal *t = traversal_of(context);
 
 	if (result_len > t->result_len)
 		return -E2BIG;

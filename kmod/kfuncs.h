@@ -4,14 +4,14 @@
 
 #include <linux/types.h>
 
-struct exo_hop;
+struct exo_hop_context;
 
 /* Called by BPF programs only; bpf/include/exo.bpf.h is their side. */
-const u8 *exo_block(const struct exo_hop *hop, const size_t rdonly_buf_size);
-const u8 *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_size);
-u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size);
-int exo_read(const struct exo_hop *hop, u64 offset, u32 len);
-int exo_report(const struct exo_hop *hop, u64 value, u32 result_len);
+const u8 *exo_block(const struct exo_hop_context *context, const size_t rdonly_buf_size);
+const u8 *exo_args(const struct exo_hop_context *context, const size_t rdonly_buf_size);
+u8 *exo_result(const struct exo_hop_context *context, const size_t rdwr_buf_size);
+int exo_read(const struct exo_hop_context *context, u64 offset, u32 len);
+int exo_report(const struct exo_hop_context *context, u64 value, u32 result_len);
 
 int exo_kfuncs_init(void);
 

@@ -232,17 +232,17 @@ static void unreg(void *kdata, struct bpf_link *link)
 }
 
 /* The verifier takes argument types from these, and an indirect call its checksum. */
-static int start_stub(struct exo_hop *hop)
+static int start_stub(struct exo_hop_context *context)
 {
 	return 0;
 }
 
-static int step_stub(struct exo_hop *hop)
+static int step_stub(struct exo_hop_context *context)
 {
 	return 0;
 }
 
-static void finish_stub(struct exo_hop *hop)
+static void finish_stub(struct exo_hop_context *context)
 {
 }
 

@@ -18,11 +18,21 @@
 
 struct exo_ioctl_call;
 
+/*
+ * What the verifier knows a program's argument as. Programs call it struct exo_hop and see no more of
+ * it. For a kfunc's argument that is a structure of numbers only, the verifier takes any memory of that
+ * size, such as the program's stack; the pointer makes it insist on the object that the program was given.
+ */
+struct exo_hop_context {
+	struct exo_hop hop;
+	const void *never_memory;	/* always NULL */
+};
+
 /* Seen by BPF: names and types are ABI. bpf/include/exo.bpf.h says what each member does. */
 struct exo_program_ops {
-	int (*start)(struct exo_hop *hop);
-	int (*step)(struct exo_hop *hop);
-	void (*finish)(struct exo_hop *hop);
+	int (*start)(struct exo_hop_context *context);
+	int (*step)(struct exo_hop_context *context);
+	void (*finish)(struct exo_hop_context *context);
 	char name[EXO_PROGRAM_NAME_BYTES];
 };
 

@@ -95,7 +95,7 @@ static enum exo_end stopped(const struct exo_traversal *t)
 /* Hands the block that arrived to the program; true = the next read stands in t. */
 static bool step(struct exo_traversal *t)
 {
-	struct exo_hop *hop = &t->hop;
+	struct exo_hop *hop = &t->context.hop;
 	enum exo_end stop;
 	u32 valid;
 	int verdict;
@@ -120,7 +120,7 @@ static bool step(struct exo_traversal *t)
 	t->block_len = t->len;
 	t->wish = false;
 
-	verdict = t->program->ops->step(hop);
+	verdict = t->program->ops->step(&t->context);
 	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, t->hole, verdict);
 	return take_verdict(t, verdict);
 }
@@ -179,7 +179,7 @@ static void end(struct exo_traversal *t, enum exo_context context)
 	t->block_len = 0;
 	t->finishing = true;
 	if (t->program->ops->finish)
-		t->program->ops->finish(&t->hop);
+		t->program->ops->finish(&t->context);
 
 	exo_issue_release(t);
 	bio_uninit(&t->bio);
@@ -359,14 +359,16 @@ static struct exo_traversal *traversal_create(struct exo_grant *grant,
 	if (ret)
 		goto err_free;
 
-	t->hop.offset = t->offset;
-	t->hop.file_size = grant->pin->size_bytes;
-	t->hop.range_start = grant->range_start;
-	t->hop.range_end = grant->range_end;
-	t->hop.hops_left = t->hop_limit;
-	t->hop.args_len = t->args_len;
-	t->hop.result_len = t->result_len;
-	t->hop.logical_block_bytes = volume->block_bytes;
+	t->context.hop = (struct exo_hop){
+		.offset = t->offset,
+		.file_size = grant->pin->size_bytes,
+		.range_start = grant->range_start,
+		.range_end = grant->range_end,
+		.hops_left = t->hop_limit,
+		.args_len = t->args_len,
+		.result_len = t->result_len,
+		.logical_block_bytes = volume->block_bytes,
+	};
 	return t;
 
 err_free:
@@ -381,7 +383,7 @@ static bool first_read(struct exo_traversal *t)
 
 	if (!t->program->ops->start)
 		return place(t);
-	verdict = t->program->ops->start(&t->hop);
+	verdict = t->program->ops->start(&t->context);
 	if (verdict == EXO_NEXT && !t->wish)
 		return place(t);
 	return take_verdict(t, verdict);
@@ -413,6 +415,8 @@ static void poll_to_end(struct exo_traversal *t)
 			exo_traversal_run(t, EXO_CONTEXT_POLLER, true);
 			continue;
 		}
+		if (fatal_signal_pending(current))
+			WRITE_ONCE(t->cancel, true);
 		exo_issue_poll(t);
 		if (need_resched())
 			cond_resched();

@@ -20,15 +20,15 @@
 
 #include "audit.h"
 #include "issue.h"
+#include "program_ops.h"
 
 struct exo_grant;
 struct exo_ioctl_call;
-struct exo_program;
 struct exo_volume;
 struct request;
 
 struct exo_traversal {
-	struct exo_hop hop;		/* all that the program sees directly */
+	struct exo_hop_context context;	/* its hop is all that the program sees directly */
 
 	/* Constant from the start. */
 	struct exo_grant *grant;	/* holds a reference */

@@ -1,1 +1,263 @@
 // SPDX-License-Identifier: MIT
+// Who gets a grant and who does not; what revocation does to those who have one.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "rig.h"
+
+using namespace exo::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+int grant_error(int file_fd, exo_grant_open request = {}) {
+    return open_grant(file_fd, request).error;
+}
+
+short poll_now(const Fd& fd) {
+    pollfd p = {.fd = fd.get(), .events = POLLIN | POLLPRI, .revents = 0};
+    poll(&p, 1, 0);
+    return p.revents;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("grants");
+
+TEST_CASE("only an open, readable, pinned file of the bound mount is exchanged for a grant") {
+    Rig rig;
+    CHECK(pin(rig.volume, kIno + 2, 1, 4096, {}) == 0);  // "reborn" has generation 9
+
+    CHECK(grant_error(-1) == -EBADF);
+    CHECK(grant_error(1000) == -EBADF);
+    CHECK(grant_error(open_path(rig.mount.path("file"), O_PATH).get()) == -EBADF);
+    CHECK(grant_error(open_path(rig.mount.path("file"), O_WRONLY).get()) == -EBADF);
+    CHECK(grant_error(open_path(rig.mount.path("file"), O_RDWR).get()) == 0);
+    CHECK(grant_error(open_path(rig.mount.path("other"), O_RDONLY).get()) == -ENODATA);
+    CHECK(grant_error(open_path(rig.mount.path("reborn"), O_RDONLY).get()) == -ESTALE);
+    CHECK(grant_error(open_path(rig.mount.path("folder"), O_RDONLY).get()) == -ENODATA);
+    CHECK(grant_error(open_path(rig.mount.path(), O_RDONLY).get()) == -ENODATA);
+    CHECK(grant_error(open_path("/dev/null", O_RDONLY).get()) == -EXDEV);
+    CHECK(grant_error(open_path("/proc/self/status", O_RDONLY).get()) == -EXDEV);
+    CHECK(grant_error(open_exo().get()) == -EXDEV);
+    CHECK(grant_error(rig.volume.get()) == -EXDEV);
+    CHECK(grant_error(rig.grant.get()) == -EXDEV);
+    CHECK(grant_error(open_path(device_path(), O_RDONLY).get()) == -EXDEV);
+    exo_grant_open flags = {};
+    flags.flags = 1;
+    CHECK(grant_error(rig.file.get(), flags) == -EINVAL);
+    flags.file_fd = -1;
+    CHECK(grant_error(-1, flags) == -EINVAL);
+}
+
+TEST_CASE("somebody else's FUSE mount with the same numbers gets nothing") {
+    Rig rig;
+    FakeMount adversary(
+        {{"file", {.ino = kIno, .generation = kGeneration, .size_bytes = kMiB}}});
+    Fd file = open_path(adversary.path("file"), O_RDONLY);
+    REQUIRE(file);
+    struct stat mine = {}, theirs = {};
+    REQUIRE(fstat(rig.file.get(), &mine) == 0);
+    REQUIRE(fstat(file.get(), &theirs) == 0);
+    CHECK(mine.st_ino == theirs.st_ino);
+    CHECK(grant_error(file.get()) == -EXDEV);
+    CHECK(grant_error(rig.file.get()) == 0);
+
+    // A later bind replaces the first one, for both.
+    REQUIRE(bind(rig.volume, adversary) == 0);
+    CHECK(grant_error(rig.file.get()) == -EXDEV);
+    CHECK(grant_error(file.get()) == 0);
+    REQUIRE(bind(rig.volume, rig.mount) == 0);
+    CHECK(grant_error(file.get()) == -EXDEV);
+}
+
+TEST_CASE("a device number that is used again is not the bound mount") {
+    Opened volume = attach(device_path());
+    REQUIRE(volume.error == 0);
+    REQUIRE(pin(volume.fd, kIno, kGeneration, kMiB, {}) == 0);
+    std::map<std::string, FakeFile> files = {
+        {"file", {.ino = kIno, .generation = kGeneration, .size_bytes = kMiB}}};
+    dev_t bound = 0;
+    {
+        FakeMount first(files);
+        REQUIRE(bind(volume.fd, first) == 0);
+        Fd file = open_path(first.path("file"), O_RDONLY);
+        struct stat st = {};
+        REQUIRE(fstat(file.get(), &st) == 0);
+        bound = st.st_dev;
+        CHECK(grant_error(file.get()) == 0);
+    }
+    // The binding did not keep the mount busy. Anonymous device numbers are handed out lowest first.
+    bool reused = false;
+    for (int i = 0; i < 20 && !reused; i++) {
+        FakeMount next(files);
+        Fd file = open_path(next.path("file"), O_RDONLY);
+        struct stat st = {};
+        REQUIRE(fstat(file.get(), &st) == 0);
+        reused = st.st_dev == bound;
+        CHECK(grant_error(file.get()) == -EXDEV);
+    }
+    CHECK(reused);
+    CHECK(unpin(volume.fd, kIno, kGeneration) == 0);
+}
+
+TEST_CASE("ranges") {
+    constexpr uint64_t kSize = 16 * 4096 + 100;
+    Rig rig(kSize, {{0, 0, 16 * 4096}});
+    struct {
+        const char* what;
+        uint64_t start, len;
+        int error;
+        uint64_t granted;
+    } table[] = {
+        {"all", 0, 0, 0, kSize},
+        {"all, said so", 0, kSize, 0, kSize},
+        {"to the end", 4096, 0, 0, kSize - 4096},
+        {"a part", 4096, 4096, 0, 4096},
+        {"the partial block", 16 * 4096, 100, 0, 100},
+        {"the partial block to the end", 16 * 4096, 0, 0, 100},
+        {"behind the end", kSize + 4096, 0, -ERANGE, 0},
+        {"odd start", 1, 4096, -ERANGE, 0},
+        {"odd end", 0, 4095, -ERANGE, 0},
+        {"across the end", 0, kSize + 1, -ERANGE, 0},
+        {"the block around the end", 0, 17 * 4096, -ERANGE, 0},
+        {"overflow", 4096, ~4095ULL, -ERANGE, 0},
+        {"more overflow", ~4095ULL, 8192, -ERANGE, 0},
+    };
+    for (const auto& row : table) {
+        CAPTURE(row.what);
+        exo_grant_open request = {};
+        request.range_start = row.start;
+        request.range_len = row.len;
+        Opened opened = rig.regrant(request);
+        CHECK(opened.error == row.error);
+        if (!opened.error) {
+            exo_grant_entry entry = {};
+            REQUIRE(call(opened.fd, EXO_GRANT_INFO, &entry) == 0);
+            CHECK(entry.range_start == row.start);
+            CHECK(entry.range_len == row.granted);
+            CHECK(entry.ino == kIno);
+            CHECK(entry.generation == kGeneration);
+            CHECK(entry.pid == static_cast<uint32_t>(getpid()));
+            CHECK(entry.uid == getuid());
+            CHECK(std::string(entry.comm).rfind("exo_uapi", 0) == 0);
+        }
+    }
+}
+
+TEST_CASE("a grant fd closes on exec and travels over a socket") {
+    Rig rig;
+    CHECK(fcntl(rig.grant.get(), F_GETFD) == FD_CLOEXEC);
+    CHECK(fcntl(rig.volume.get(), F_GETFD) == FD_CLOEXEC);
+
+    int pair[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    Fd left(pair[0]), right(pair[1]);
+    char byte = 0;
+    iovec iov = {&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message = {};
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    int fd = rig.grant.get();
+    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    REQUIRE(sendmsg(left.get(), &message, 0) == 1);
+    REQUIRE(recvmsg(right.get(), &message, 0) == 1);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+    Fd received(fd);
+    rig.grant.reset();
+
+    Program act("test_act");
+    Run r = run(received, act.id(), test_act_args{});
+    CHECK(r.error == 0);
+    CHECK(r.outcome.cause == EXO_END_DONE);
+}
+
+TEST_CASE("revocation: told, given time, cut") {
+    Rig rig;
+    Program act("test_act");
+    exo_stats before = stats();
+    CHECK(poll_now(rig.grant) == 0);
+
+    std::thread revoker([&] {
+        exo_unpin result = {};
+        CHECK(unpin(rig.volume, kIno, kGeneration, 500, &result) == 0);
+        CHECK(result.revoked_grants == 1);
+        CHECK(result.drained_traversals == 0);
+    });
+    // Told.
+    pollfd p = {.fd = rig.grant.get(), .events = POLLPRI, .revents = 0};
+    REQUIRE(poll(&p, 1, 5000) == 1);
+    CHECK(p.revents == POLLPRI);
+    // In the grace period the grant still works, but no new one is given.
+    CHECK(run(rig.grant, act.id(), test_act_args{}).outcome.cause == EXO_END_DONE);
+    CHECK(rig.regrant().error == -EKEYREVOKED);
+    CHECK(pin(rig.volume, kIno, kGeneration, 4096, {}) == -EEXIST);
+    revoker.join();
+    // Cut.
+    CHECK(poll_now(rig.grant) == (POLLPRI | POLLHUP));
+    CHECK(run(rig.grant, act.id(), test_act_args{}).error == -EKEYREVOKED);
+    CHECK(rig.regrant().error == -ENODATA);
+    exo_grant_entry entry = {};
+    CHECK(call(rig.grant, EXO_GRANT_INFO, &entry) == 0);
+    CHECK(entry.state == EXO_GRANT_STATE_CUT);
+    CHECK(stats().revoked_grants - before.revoked_grants == 1);
+    CHECK(stats().pins == 0);
+
+    // A new pin of the same file does not bring the old grant back.
+    REQUIRE(pin(rig.volume, kIno, kGeneration, 4096, {}) == 0);
+    CHECK(run(rig.grant, act.id(), test_act_args{}).error == -EKEYREVOKED);
+    CHECK(rig.regrant().error == 0);
+}
+
+TEST_CASE("a holder who closes ends the grace period early") {
+    Rig rig;
+    auto begin = std::chrono::steady_clock::now();
+    std::thread holder([&] {
+        pollfd p = {.fd = rig.grant.get(), .events = POLLPRI, .revents = 0};
+        REQUIRE(poll(&p, 1, 5000) == 1);
+        rig.grant.reset();
+    });
+    exo_unpin result = {};
+    CHECK(unpin(rig.volume, kIno, kGeneration, 20000, &result) == 0);
+    holder.join();
+    CHECK(result.revoked_grants == 0);
+    CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("the in-flight limit") {
+    Rig rig(64 * 4096);
+    Program stride("test_stride");
+    exo_grant_open request = {};
+    request.in_flight_limit = 1;
+    request.hop_limit = UINT32_MAX;
+    Opened one = rig.regrant(request);
+    REQUIRE(one.error == 0);
+    test_stride_args for_ever = {.stride = 0, .count = 0, .len = 4096};
+    std::thread busy([&] { run(one.fd, stride.id(), for_ever, {.timeout_ms = 500}); });
+    exo_grant_entry entry = {};
+    for (int i = 0; i < 5000 && !entry.in_flight; i++) {
+        REQUIRE(call(one.fd, EXO_GRANT_INFO, &entry) == 0);
+    }
+    CHECK(entry.in_flight == 1);
+    CHECK(run(one.fd, stride.id(), for_ever).error == -EAGAIN);
+    CHECK(run(rig.grant, stride.id(), for_ever).outcome.cause == EXO_END_HOP_LIMIT);
+    busy.join();
+    CHECK(run(one.fd, stride.id(), for_ever, {.hop_limit = 3}).outcome.cause == EXO_END_HOP_LIMIT);
+}
+
+TEST_SUITE_END();

@@ -1,1 +1,237 @@
 // SPDX-License-Identifier: MIT
+// Everything at once: revocation, closing, killing and detaching under load. What counts is that each
+// traversal ends as something that is allowed, and that nothing is left over.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "rig.h"
+
+using namespace exo::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+int rounds(int usual) {
+    const char* text = std::getenv("EXO_TEST_ROUNDS");
+    return text ? std::atoi(text) : usual;
+}
+
+constexpr test_stride_args kForEver = {.stride = 4096, .count = 0, .len = 4096};
+
+void expect_nothing_left() {
+    for (int i = 0; i < 200 && stats().traversals_in_flight; i++) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(stats().traversals_in_flight == 0);
+    CHECK(stats().grants == 0);
+    CHECK(stats().pins == 0);
+    CHECK(stats().volumes == 0);
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("races");
+
+TEST_CASE("revocation under load: nothing is read after it has returned") {
+    Rig rig(64 * 4096);
+    REQUIRE(unpin(rig.volume, kIno, kGeneration) == 0);
+    rig.grant.reset();
+    Program copy("test_copy");
+    constexpr int kReaders = 4;
+    std::vector<uint64_t> drains;
+    // Blocks carry the round they were written in. A block of another round was read too late.
+    std::vector<uint8_t> image(4096);
+    Fd device = open_path(device_path(), O_RDWR | O_DIRECT);
+    REQUIRE(device);
+    void* aligned = nullptr;
+    REQUIRE(posix_memalign(&aligned, 4096, 4096) == 0);
+
+    uint64_t bad = 0, served = 0, drained = 0;
+    for (int round = 1; round <= rounds(200); round++) {
+        memset(aligned, round & 0xff, 4096);
+        REQUIRE(pwrite(device.get(), aligned, 4096, 0) == 4096);
+        REQUIRE(pin(rig.volume, kIno, kGeneration, 4096, {{0, 0, 4096}}) == 0);
+        std::atomic<uint64_t> wrong = 0, right = 0;
+        std::vector<std::thread> readers;
+        std::atomic<int> ready = 0;
+        for (int i = 0; i < kReaders; i++) {
+            readers.emplace_back([&] {
+                Opened grant = open_grant(rig.file.get());
+                ready++;
+                while (grant.error == 0) {
+                    Run r = run(grant.fd, copy.id(), test_copy_args{});
+                    if (r.error == -EKEYREVOKED || r.outcome.cause == EXO_END_REVOKED) {
+                        break;
+                    }
+                    if (r.error || r.outcome.cause != EXO_END_DONE ||
+                        r.result[0] != (round & 0xff)) {
+                        wrong++;
+                        break;
+                    }
+                    right++;
+                }
+            });
+        }
+        while (ready < kReaders || right < 4) {
+            if (wrong) {
+                break;
+            }
+            std::this_thread::sleep_for(100us);
+        }
+        exo_unpin result = {};
+        REQUIRE(unpin(rig.volume, kIno, kGeneration, 0, &result) == 0);
+        drains.push_back(result.drain_ns);
+        drained += result.drained_traversals;
+        // Reused at once: whoever still read would see the poison.
+        memset(aligned, 0xff - (round & 0xff), 4096);
+        REQUIRE(pwrite(device.get(), aligned, 4096, 0) == 4096);
+        for (std::thread& t : readers) {
+            t.join();
+        }
+        bad += wrong;
+        served += right;
+    }
+    free(aligned);
+    CHECK(bad == 0);
+    std::sort(drains.begin(), drains.end());
+    MESSAGE(drains.size() << " revocations, " << served << " lookups served, " << drained
+                          << " drained in flight; drain median " << drains[drains.size() / 2] / 1000
+                          << " us, worst " << drains.back() / 1000 << " us");
+}
+
+TEST_CASE("opening, closing, using and revoking grants all at once") {
+    Rig rig(64 * 4096);
+    Program stride("test_stride");
+    std::atomic<bool> stop = false;
+    std::atomic<uint64_t> wrong = 0, ends = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; i++) {
+        threads.emplace_back([&] {
+            while (!stop) {
+                Opened grant = open_grant(rig.file.get());
+                if (grant.error) {
+                    wrong += grant.error != -EKEYREVOKED && grant.error != -ENODATA;
+                    continue;
+                }
+                Run r = run(grant.fd, stride.id(), kForEver, {.hop_limit = 20});
+                ends++;
+                wrong += r.error ? r.error != -EKEYREVOKED
+                                 : r.outcome.cause != EXO_END_HOP_LIMIT &&
+                                       r.outcome.cause != EXO_END_REVOKED;
+            }
+        });
+    }
+    for (int i = 0; i < rounds(200); i++) {
+        int ret = unpin(rig.volume, kIno, kGeneration, i % 3);
+        wrong += ret != 0;
+        wrong += pin(rig.volume, kIno, kGeneration, 64 * 4096, {{0, 0, 64 * 4096}}) != 0;
+    }
+    stop = true;
+    for (std::thread& t : threads) {
+        t.join();
+    }
+    CHECK(wrong == 0);
+    CHECK(ends > 0);
+}
+
+TEST_CASE("two revokers of one pin both return after the drain") {
+    Rig rig(64 * 4096);
+    Program stride("test_stride");
+    exo_grant_open request = {};
+    request.hop_limit = UINT32_MAX;
+    for (int i = 0; i < rounds(20); i++) {
+        Opened grant = rig.regrant(request);
+        REQUIRE(grant.error == 0);
+        std::thread busy([&] { run(grant.fd, stride.id(), kForEver, {.timeout_ms = 20000}); });
+        int first = -1, second = -1;
+        std::thread other([&] { second = unpin(rig.volume, kIno, kGeneration, 5); });
+        first = unpin(rig.volume, kIno, kGeneration, 0);
+        other.join();
+        busy.join();
+        CHECK((first == 0 || first == -ENOENT));
+        CHECK((second == 0 || second == -ENOENT));
+        CHECK((first == 0 || second == 0));
+        REQUIRE(pin(rig.volume, kIno, kGeneration, 64 * 4096, {{0, 0, 64 * 4096}}) == 0);
+    }
+}
+
+TEST_CASE("killed callers leave nothing behind") {
+    {
+        Rig rig(64 * 4096);
+        Program stride("test_stride");
+        exo_grant_open request = {};
+        request.hop_limit = UINT32_MAX;
+        Opened grant = rig.regrant(request);
+        REQUIRE(grant.error == 0);
+        for (int i = 0; i < rounds(20); i++) {
+            pid_t child = fork();
+            REQUIRE(child >= 0);
+            if (child == 0) {
+                for (;;) {
+                    run(grant.fd, stride.id(), kForEver,
+                        {.timeout_ms = 20000,
+                         .flags = i % 4 == 3 ? uint32_t{EXO_TRAVERSE_POLLED} : 0});
+                }
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(5 + i));
+            REQUIRE(kill(child, SIGKILL) == 0);
+            int status = 0;
+            REQUIRE(waitpid(child, &status, 0) == child);
+            CHECK(WIFSIGNALED(status));
+        }
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("the volume's fd and the daemon's mount go while lookups run") {
+    uint32_t volume_id = 0;
+    {
+        auto rig = std::make_unique<Rig>(64 * 4096);
+        volume_id = rig->info.volume_id;
+        Program stride("test_stride");
+        std::atomic<bool> stop = false;
+        std::atomic<uint64_t> good = 0, other = 0;
+        int grant = dup(rig->grant.get());
+        std::thread reader([&] {
+            while (!stop) {
+                Run r = run(grant, stride.id(), &kForEver, sizeof(kForEver), {.hop_limit = 50});
+                (r.error == 0 && r.outcome.cause == EXO_END_HOP_LIMIT ? good : other)++;
+            }
+        });
+        rig->volume.reset();
+        rig.reset();
+        uint64_t at = good;
+        for (int i = 0; i < 1000 && good < at + 20; i++) {
+            std::this_thread::sleep_for(10ms);
+        }
+        CHECK(good >= at + 20);  // they go on without a daemon
+        CHECK(other == 0);
+
+        // A daemon comes back and finds its pin.
+        exo_attach info = {};
+        Opened again = attach(device_path(), &info);
+        REQUIRE(again.error == 0);
+        CHECK(info.volume_id == volume_id);
+        CHECK(info.out_flags == EXO_ATTACH_REATTACHED);
+        exo_detach detach = {.grace_ms = 10, .flags = 0};
+        CHECK(call(again.fd, EXO_VOLUME_DETACH, &detach) == 0);
+        stop = true;
+        reader.join();
+        Run r = run(grant, stride.id(), &kForEver, sizeof(kForEver), {});
+        CHECK(r.error == -EKEYREVOKED);
+        close(grant);
+    }
+    expect_nothing_left();
+}
+
+TEST_SUITE_END();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Refused: a hop must be the one that the program was given. */
-/* expect: must be referenced or trusted|arg#0|expected pointer */
+/* expect: must point to scalar */
 #include "exo.bpf.h"
 
 SEC("struct_ops/step")

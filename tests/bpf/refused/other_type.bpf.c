@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Refused: programs of other kinds cannot call in. */
-/* expect: arg#0|must be|calling kernel function */
+/* expect: expected pointer to STRUCT exo_hop_context but R1 has a pointer to STRUCT */
 #include "exo.bpf.h"
 
 SEC("struct_ops/ssthresh")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Refused: nor may it point into the hop. */
-/* expect: must be|expected|offset */
+/* expect: expected pointer to STRUCT exo_hop_context */
 #include "exo.bpf.h"
 
 SEC("struct_ops/step")
