@@ -32,6 +32,7 @@ class FaultyDevice final : public BlockDevice {
     void fail_request(uint64_t n) { countdown_ = int64_t(n); }
     void fail_from_now_on(bool writes_only);
     void stop_failing();
+    bool failing() const { return countdown_ > 0 || broken_ != 0; }  // an error is still to come
     uint64_t requests() const { return requests_; }
 
     Result<> run(std::span<const IoRequest> requests) override;
