@@ -35,6 +35,8 @@ class MountLock {
     // Writes who holds it: the caller, after it became the daemon.
     void write_owner(const std::string& directory);
 
+    int fd() const { return fd_; }  // -1: there is none
+
   private:
     explicit MountLock(int fd) : fd_(fd) {}
     int fd_ = -1;

@@ -16,13 +16,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "fs/base/log.h"
 #include "fs/base/unique_fd.h"
 #include "fs/fuse/daemon.h"
 #include "fs/fuse/mount_lock.h"
 #include "fs/fuse/mount_options.h"
+#include "fs/fuse/mount_record.h"
 #include "fs/fuse/mount_table.h"
 #include "fs/grants/dev_exo.h"
 
@@ -46,8 +49,11 @@ bool is_dead_mount(const std::string& directory) {
 }
 
 Result<> prepare_directory(const std::string& directory) {
-    if (is_dead_mount(directory) && umount2(directory.c_str(), MNT_DETACH) != 0)
-        return fail(ENOTCONN, directory + " is a dead mount: umount it first");
+    if (is_dead_mount(directory)) {
+        if (umount2(directory.c_str(), MNT_DETACH) != 0)
+            return fail(ENOTCONN, directory + " is a dead mount: umount it first");
+        forget_mount(directory);
+    }
     struct stat st;
     if (stat(directory.c_str(), &st) != 0)
         return fail(errno, directory + ": " + describe(Error{errno, {}}));
@@ -94,9 +100,23 @@ void drop_terminal() {
         if (null) dup2(null.get(), fd);
 }
 
+// What the caller of mount left open is not ours to keep open for as long as the mount lives.
+void close_all_but(std::initializer_list<int> kept) {
+    std::vector<int> sorted(kept);
+    std::ranges::sort(sorted);
+    unsigned next = STDERR_FILENO + 1;
+    for (const int fd : sorted) {
+        if (fd < static_cast<int>(next)) continue;
+        if (static_cast<unsigned>(fd) > next) close_range(next, static_cast<unsigned>(fd) - 1, 0);
+        next = static_cast<unsigned>(fd) + 1;
+    }
+    close_range(next, ~0u, 0);
+}
+
 // The daemon: tells its parent over `report` how the start went. An empty report is success.
 int run_daemon(const MountRequest& request, const grants::KernelModule& module, MountLock& lock,
                unique_fd report) {
+    close_all_but({report.get(), lock.fd()});
     setsid();
     if (chdir("/") != 0) return kExitMountFailed;
     umask(0);
@@ -111,6 +131,7 @@ int run_daemon(const MountRequest& request, const grants::KernelModule& module, 
             log(LogLevel::kWarning, "nobody waits for the mount");
         report.reset();
     });
+    if (!report) forget_mount(request.directory);
     if (done) return 0;
     const std::string message = describe(done.error());
     if (report) {
@@ -149,7 +170,10 @@ int start_daemon(const char* program, const MountRequest& request,
     }
     writer.reset();
     const std::string report = read_report(reader.get());
-    if (report.empty()) return 0;
+    if (report.empty()) {
+        record_mount(request.device, request.directory);
+        return 0;
+    }
     int status;
     waitpid(child, &status, 0);  // so that the device is free again when we return
     return complain(program, report, kExitMountFailed);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -122,6 +123,18 @@ TEST_CASE("a busy mount cannot be unmounted, and goes on") {
     CHECK(write(fd.get(), "x", 1) == 1);
     fd.reset();
     CHECK(fs.umount() == 0);
+}
+
+TEST_CASE("a daemon keeps nothing open of who mounted") {
+    MountedImage fs({.mount = false});
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    REQUIRE(fs.mount() == 0);
+    close(ends[1]);
+    pollfd end{ends[0], POLLIN, 0};
+    CHECK(poll(&end, 1, 1000) == 1);
+    CHECK((end.revents & POLLHUP) != 0);
+    close(ends[0]);
 }
 
 TEST_CASE("SIGTERM unmounts cleanly, and writes back what is dirty even when the mount is in use") {

@@ -18,13 +18,13 @@ refused() { # MESSAGE_REGEX ARGUMENT_OF_MOUNT...
 
 mkdir -p $MNT
 step "no exo file system"
-blkdiscard -qf $DRIVE
+blkdiscard -f $DRIVE 2>/dev/null
 refused "not an exo file system" $DRIVE $MNT
 mkfs.ext4 -q -F $DRIVE
 refused "not an exo file system" $DRIVE $MNT
 
 step "claimed by somebody else"
-blkdiscard -qf $DRIVE
+blkdiscard -f $DRIVE 2>/dev/null
 mkfs.exo $DRIVE >/dev/null
 python3 -c "import os, time; fd = os.open('$DRIVE', os.O_RDWR | os.O_EXCL); print('claimed', flush=True); time.sleep(1000)" >claim &
 wait_until 10 grep -q claimed claim
@@ -38,7 +38,7 @@ mount -t exo $DRIVE $MNT
 umount $MNT
 mount -t exo $DRIVE $MNT
 umount $MNT
-blkdiscard -qf $DRIVE
+blkdiscard -f $DRIVE 2>/dev/null
 refused "not an exo file system" $DRIVE $MNT
 mkfs.exo $DRIVE >/dev/null
 

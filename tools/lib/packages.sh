@@ -12,6 +12,7 @@ cmake ninja-build pkg-config | configure and run the build
 libfuse3-dev fuse3 | the file system daemon and mounting it
 liburing-dev | block I/O of the daemon, asynchronous lookups
 libblkid-dev | sees what is on a drive before it is overwritten
+libmount-dev | tells umount(8) who helps with an exo mount
 libisal-dev | fast checksums
 libboost-dev | allocator trees and caches (Boost.Intrusive)
 libcli11-dev nlohmann-json3-dev | arguments and --json of the exo command
