@@ -14,8 +14,11 @@ Reservation::~Reservation() {
 
 Allocator::Allocator(BlockDevice& device, Journal& journal, const Superblock& superblock,
                      bool discard)
-    : device_(device), journal_(journal), volume_blocks_(superblock.size_blocks),
-      journal_start_(superblock.journal_start), journal_blocks_(superblock.journal_blocks),
+    : device_(device),
+      journal_(journal),
+      volume_blocks_(superblock.size_blocks),
+      journal_start_(superblock.journal_start),
+      journal_blocks_(superblock.journal_blocks),
       discard_(discard),
       // 1/1024 of the volume, at least 32 and at most 4096 blocks, half of it for freeing only.
       metadata_reserve_(std::clamp<uint64_t>(superblock.size_blocks / 2048, 16, 2048)),
@@ -83,8 +86,8 @@ Result<BlockNo> Allocator::allocate_block(Handle& handle, BlockNo goal, Purpose 
 Result<> Allocator::free(Handle& handle, BlockRun run, bool metadata) {
     // Refuse what can only come from a damaged pointer.
     if (run.count == 0 || run.start >= volume_blocks_ || run.count > volume_blocks_ - run.start ||
-        group_of(run.start) != group_of(run.start + run.count - 1) ||
-        run.start <= kSystemPlace || is_bitmap_place(run.start) ||
+        group_of(run.start) != group_of(run.start + run.count - 1) || run.start <= kSystemPlace ||
+        is_bitmap_place(run.start) ||
         (run.start < journal_start_ + journal_blocks_ && run.start + run.count > journal_start_))
         return fail(EUCLEAN, "blocks " + std::to_string(run.start) + "+" +
                                  std::to_string(run.count) +
@@ -95,8 +98,7 @@ Result<> Allocator::free(Handle& handle, BlockRun run, bool metadata) {
     const uint64_t first = run.start % kGroupBlocks;
     if (!bits_all(bits, first, run.count, true))
         return fail(EUCLEAN, "blocks " + std::to_string(run.start) + "+" +
-                                 std::to_string(run.count) +
-                                 " are free already: run fsck.exo");
+                                 std::to_string(run.count) + " are free already: run fsck.exo");
     bits_fill(bits, first, run.count, false);
     if (metadata) {
         for (uint64_t i = 0; i < run.count; i++) journal_.drop(handle, run.start + i);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Hands out blocks. A block is first *reserved* in memory (a token that gives it back by itself), so
-// that data can be written to it, and then *allocated*: marked in its group's bitmap by a handle. Freed
-// blocks are marked free at once but come back into memory's free space only when the journal says
-// that they may be reused.
+// Hands out blocks. A block is first *reserved* in memory (a token that gives it back by itself),
+// so that data can be written to it, and then *allocated*: marked in its group's bitmap by a
+// handle. Freed blocks are marked free at once but come back into memory's free space only when the
+// journal says that they may be reused.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ class Reservation {
     BlockRun run_{};
 };
 
-// Who may take the last blocks: deleting must always be possible, and so must be noting where data is.
+// Who may take the last blocks: deleting must always be possible, and so must be noting where data
+// is.
 enum class Purpose { kData, kMetadata, kFreeing };
 
 class Allocator final : public SpaceKeeper {
@@ -55,7 +56,8 @@ class Allocator final : public SpaceKeeper {
     static std::unique_ptr<Allocator> empty(BlockDevice& device, Journal& journal,
                                             const Superblock& superblock);
 
-    // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the purpose.
+    // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the
+    // purpose.
     Result<Reservation> reserve(uint64_t want, BlockNo goal, Purpose purpose);
     // Marks all of the reservation used; it belongs to the handle then.
     Result<BlockRun> allocate(Handle& handle, Reservation&& reservation);

@@ -34,8 +34,8 @@ bool FreeSpace::insert(BlockNo start, uint64_t count) {
         if (left->start + left->count > start) return false;
     }
     free_blocks_ += count;
-    const bool joins_left = left && left->start + left->count == start &&
-                            group_of(left->start) == group_of(start);
+    const bool joins_left =
+        left && left->start + left->count == start && group_of(left->start) == group_of(start);
     const bool joins_right = after != by_offset_.end() && start + count == after->start &&
                              group_of(after->start) == group_of(start);
     if (joins_left && joins_right) {

@@ -24,8 +24,8 @@ class FreeSpace {
         BlockNo start = 0;
         uint64_t count = 0;
     };
-    // Takes up to `want` blocks in one run: at `goal` if that is free, else the smallest extent that
-    // holds them all, else the largest there is. Empty when nothing is free.
+    // Takes up to `want` blocks in one run: at `goal` if that is free, else the smallest extent
+    // that holds them all, else the largest there is. Empty when nothing is free.
     Run take(uint64_t want, BlockNo goal);
     // Takes the exact range, if all of it is free.
     bool take_exact(BlockNo start, uint64_t count);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CRC32C (Castagnoli), as used by every checksum of the format. ISA-L picks the fastest code for the CPU.
+// CRC32C (Castagnoli), as used by every checksum of the format. ISA-L picks the fastest code for
+// the CPU.
 #pragma once
 
 #include <cstddef>

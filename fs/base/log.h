@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where the file system says what it noticed (a backup superblock used, a journal replayed, a block
-// that fails its checksum). The program that owns the volume chooses the sink; the default is stderr.
+// that fails its checksum). The program that owns the volume chooses the sink; the default is
+// stderr.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The one result type of fs/: a value, or an errno with a sentence a person can act on. The sentence
-// is empty where the errno alone says it all (ENOENT from a lookup), so hot paths allocate nothing.
+// The one result type of fs/: a value, or an errno with a sentence a person can act on. The
+// sentence is empty where the errno alone says it all (ENOENT from a lookup), so hot paths allocate
+// nothing.
 #pragma once
 
 #include <cerrno>
@@ -31,16 +32,16 @@ std::string describe(const Error& error);
 }  // namespace exo
 
 // Hands an error on to the caller; EXO_TRY_ASSIGN also declares or sets a variable.
-#define EXO_TRY(expression)                                              \
-    do {                                                                 \
-        if (auto exo_result_ = (expression); !exo_result_)               \
-            return std::unexpected(std::move(exo_result_).error());      \
+#define EXO_TRY(expression)                                         \
+    do {                                                            \
+        if (auto exo_result_ = (expression); !exo_result_)          \
+            return std::unexpected(std::move(exo_result_).error()); \
     } while (0)
 #define EXO_CONCAT_(a, b) a##b
 #define EXO_CONCAT(a, b) EXO_CONCAT_(a, b)
 #define EXO_TRY_ASSIGN(target, expression) \
     EXO_TRY_ASSIGN_(EXO_CONCAT(exo_result_, __LINE__), target, expression)
-#define EXO_TRY_ASSIGN_(result, target, expression)                      \
-    auto result = (expression);                                          \
-    if (!result) return std::unexpected(std::move(result).error());      \
+#define EXO_TRY_ASSIGN_(result, target, expression)                 \
+    auto result = (expression);                                     \
+    if (!result) return std::unexpected(std::move(result).error()); \
     target = std::move(*result)

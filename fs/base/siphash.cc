@@ -44,7 +44,8 @@ uint64_t siphash24(const std::array<uint8_t, 16>& key, std::string_view data) {
         s.absorb(word);
     }
     uint64_t last = uint64_t(data.size()) << 56;
-    for (size_t i = 0; at + i < data.size(); i++) last |= uint64_t(uint8_t(data[at + i])) << (8 * i);
+    for (size_t i = 0; at + i < data.size(); i++)
+        last |= uint64_t(uint8_t(data[at + i])) << (8 * i);
     s.absorb(last);
     s.v2 ^= 0xff;
     for (int i = 0; i < 4; i++) s.round();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// SipHash-2-4: the keyed 64-bit hash of directory names, so that nobody can choose names that collide.
+// SipHash-2-4: the keyed 64-bit hash of directory names, so that nobody can choose names that
+// collide.
 #pragma once
 
 #include <array>

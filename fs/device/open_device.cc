@@ -46,12 +46,16 @@ class FileDevice final : public BlockDevice {
   public:
     FileDevice(unique_fd fd, std::string name, uint64_t size, uint32_t logical, bool direct,
                bool read_only, bool is_block)
-        : fd_(std::move(fd)), name_(std::move(name)), size_(size), logical_(logical),
-          direct_(direct), read_only_(read_only), is_block_(is_block) {}
+        : fd_(std::move(fd)),
+          name_(std::move(name)),
+          size_(size),
+          logical_(logical),
+          direct_(direct),
+          read_only_(read_only),
+          is_block_(is_block) {}
 
     Result<> run(std::span<const IoRequest> requests) override {
-        for (const IoRequest& request : requests)
-            EXO_TRY(check_bounds(request));
+        for (const IoRequest& request : requests) EXO_TRY(check_bounds(request));
         if (requests.size() > 1 && uring_works_.load(std::memory_order_relaxed)) {
             if (auto ring = take_ring()) {
                 auto result = run_on_ring(*ring, requests);
@@ -307,9 +311,10 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
     if (!fd) {
         const int code = errno;
         if (code == EBUSY)
-            return fail(code, path +
-                                  ": the device is in use (mounted, or claimed by another program); "
-                                  "unmount it first");
+            return fail(code,
+                        path +
+                            ": the device is in use (mounted, or claimed by another program); "
+                            "unmount it first");
         if (code == EROFS || (code == EACCES && !options.read_only))
             return fail(code, path + ": cannot be written (" + strerror(code) +
                                   "); use a read-only mount, or run as a user who may write it");

@@ -17,11 +17,11 @@ inline constexpr uint32_t kBlockMagic = 0x424f5845;  // "EXOB"
 
 enum class BlockType : uint16_t {
     kSuperblock = 1,
-    kBitmap = 2,             // of a group's blocks
-    kSystem = 3,             // records of the system inodes
-    kInodes = 4,             // eight inode records
-    kInodeBitmap = 5,        // of inode numbers
-    kTreeNode = 6,           // of any inode's tree
+    kBitmap = 2,       // of a group's blocks
+    kSystem = 3,       // records of the system inodes
+    kInodes = 4,       // eight inode records
+    kInodeBitmap = 5,  // of inode numbers
+    kTreeNode = 6,     // of any inode's tree
     kJournalSuper = 7,
     kJournalDescriptor = 8,
     kJournalCommit = 9,
@@ -44,8 +44,8 @@ inline constexpr size_t kBodyBytes = kBlockBytes - sizeof(BlockHeader);
 void init_block(Page& page, BlockNo address, BlockType type, uint64_t owner, uint32_t volume_tag);
 void seal_block(Page& page);
 
-// Everything that can be known of a block by itself: header, checksum and the structure of its body.
-// What it returns is safe to walk without any further bounds check.
+// Everything that can be known of a block by itself: header, checksum and the structure of its
+// body. What it returns is safe to walk without any further bounds check.
 Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t owner,
                      uint32_t volume_tag);
 

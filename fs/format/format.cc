@@ -31,15 +31,24 @@ std::unexpected<Error> damaged(BlockType type, BlockNo address, const char* what
 
 const char* block_type_name(BlockType type) {
     switch (type) {
-        case BlockType::kSuperblock: return "superblock";
-        case BlockType::kBitmap: return "bitmap";
-        case BlockType::kSystem: return "system inode";
-        case BlockType::kInodes: return "inode";
-        case BlockType::kInodeBitmap: return "inode bitmap";
-        case BlockType::kTreeNode: return "tree";
-        case BlockType::kJournalSuper: return "journal header";
-        case BlockType::kJournalDescriptor: return "journal descriptor";
-        case BlockType::kJournalCommit: return "journal commit";
+        case BlockType::kSuperblock:
+            return "superblock";
+        case BlockType::kBitmap:
+            return "bitmap";
+        case BlockType::kSystem:
+            return "system inode";
+        case BlockType::kInodes:
+            return "inode";
+        case BlockType::kInodeBitmap:
+            return "inode bitmap";
+        case BlockType::kTreeNode:
+            return "tree";
+        case BlockType::kJournalSuper:
+            return "journal header";
+        case BlockType::kJournalDescriptor:
+            return "journal descriptor";
+        case BlockType::kJournalCommit:
+            return "journal commit";
     }
     return "unknown";
 }
@@ -64,8 +73,7 @@ Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t
     const auto* header = page.as<BlockHeader>();
     if (header->magic != kBlockMagic) return damaged(type, address, "no exo block is there");
     if (header->crc != checksum(page)) return damaged(type, address, "checksum");
-    if (header->address != address)
-        return damaged(type, address, "it belongs to another address");
+    if (header->address != address) return damaged(type, address, "it belongs to another address");
     if (header->volume_tag != volume_tag)
         return damaged(type, address, "it belongs to another file system");
     if (header->type != uint16_t(type) || header->reserved != 0)

@@ -16,8 +16,8 @@ inline constexpr size_t kXattrRootBytes = 124;
 // Inode flags.
 inline constexpr uint32_t kInodePinned = 1u << 0;     // persistent pin; listed in the pin index
 inline constexpr uint32_t kInodeOrphan = 1u << 1;     // listed in the orphan index
-inline constexpr uint32_t kInodeTailStale = 1u << 2;  // bytes past the end in the last block are not
-                                                      // known to be zero (after a truncate)
+inline constexpr uint32_t kInodeTailStale = 1u << 2;  // bytes past the end in the last block are
+                                                      // not known to be zero (after a truncate)
 inline constexpr uint32_t kInodeKnownFlags = 0x7;
 
 // mode 0: the record is free; its generation and nothing else is kept.
@@ -28,7 +28,7 @@ struct InodeRecord {
     le32 gid;
     le32 generation;  // of the current or last use; 0: never used
     le32 flags;
-    le64 size;    // files, symlinks: bytes; directories: entries; the inode file: initialised blocks
+    le64 size;  // files, symlinks: bytes; directories: entries; the inode file: initialised blocks
     le64 blocks;  // all blocks that belong to the inode: data and tree nodes
     les64 atime_s;
     les64 mtime_s;
@@ -38,8 +38,8 @@ struct InodeRecord {
     le32 mtime_ns;
     le32 ctime_ns;
     le32 btime_ns;
-    le64 rdev;    // character and block devices: major << 32 | minor
-    le64 parent;  // directories: what ".." names
+    le64 rdev;     // character and block devices: major << 32 | minor
+    le64 parent;   // directories: what ".." names
     le64 changes;  // counts up with every change
     uint8_t reserved[16];
     std::byte data_root[kDataRootBytes];    // tree: extents, entries, symlink target, index

@@ -50,8 +50,9 @@ struct Superblock {
 };
 static_assert(sizeof(Superblock) == 512 && std::has_unique_object_representations_v<Superblock>);
 
-// Checks one candidate found at `address` on a device of `device_blocks`. The errors tell apart what
-// is no exo file system (ENODEV-like: EMEDIUMTYPE), damaged (EUCLEAN) and unsupported (EOPNOTSUPP).
+// Checks one candidate found at `address` on a device of `device_blocks`. The errors tell apart
+// what is no exo file system (ENODEV-like: EMEDIUMTYPE), damaged (EUCLEAN) and unsupported
+// (EOPNOTSUPP).
 Result<> check_superblock(const Page& page, BlockNo address, uint64_t device_blocks,
                           const std::string& device_name);
 

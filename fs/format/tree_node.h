@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One node of a tree: sorted slots growing up, values growing down, in an area of any size. The same
-// code serves a whole block's body and the small root inside an inode record. An all-zero area is
-// an empty leaf. Keys are unique; values are opaque bytes (a child's address in inner nodes).
+// One node of a tree: sorted slots growing up, values growing down, in an area of any size. The
+// same code serves a whole block's body and the small root inside an inode record. An all-zero area
+// is an empty leaf. Keys are unique; values are opaque bytes (a child's address in inner nodes).
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The read-only check. It walks everything reachable from the superblock, notes who uses each block,
-// and compares: blocks with the bitmaps, links with the entries, indexes with the flags. Works on the
-// layers below Volume, with the log replayed in memory, and trusts nothing it reads.
+// The read-only check. It walks everything reachable from the superblock, notes who uses each
+// block, and compares: blocks with the bitmaps, links with the entries, indexes with the flags.
+// Works on the layers below Volume, with the log replayed in memory, and trusts nothing it reads.
 #include "fs/fsck/fsck.h"
 
 #include <algorithm>
@@ -34,7 +34,8 @@ class Checker {
         report_.journal_replayed = journal_->replayed();
         used_.assign((superblock_.size_blocks + 63) / 64, 0);
         note_fixed();
-        allocator_ = Allocator::empty(device_, *journal_, superblock_);  // nothing is allocated here
+        allocator_ =
+            Allocator::empty(device_, *journal_, superblock_);  // nothing is allocated here
         std::array<uint8_t, 16> hash_key;
         memcpy(hash_key.data(), superblock_.hash_key, sizeof hash_key);
         core_.reset(new Core{device_, superblock_, *journal_, *allocator_, hash_key});
@@ -203,8 +204,7 @@ class Checker {
                 const bool marked =
                     bitmap ? bit_test((*bitmap)->as<BitmapBlock>()->bits, i) : false;
                 if (ino != kRootIno && ino < kFirstFreeIno) {
-                    if (bitmap && !marked)
-                        problem("reserved " + of(ino) + " is marked free");
+                    if (bitmap && !marked) problem("reserved " + of(ino) + " is marked free");
                     continue;
                 }
                 auto ref = inodes_->read_any(ino);
@@ -215,8 +215,8 @@ class Checker {
                 }
                 const bool used = (*ref)->mode != 0;
                 if (bitmap && used != marked)
-                    problem(of(ino) + (used ? " is in use but marked free"
-                                            : " is free but marked in use"));
+                    problem(of(ino) +
+                            (used ? " is in use but marked free" : " is free but marked in use"));
                 if (used) check_inode(ino, *(*ref).record);
             }
         }
@@ -224,8 +224,7 @@ class Checker {
 
     Result<PageRef> inode_bitmap(Ino base) {
         const ExtentMap map(*core_, *inodes_, kInodeFileIno);
-        EXO_TRY_ASSIGN(const Segment extent,
-                       map.extent_before(inode_bitmap_index(base) + 1));
+        EXO_TRY_ASSIGN(const Segment extent, map.extent_before(inode_bitmap_index(base) + 1));
         if (extent.count == 0) return fail(EUCLEAN, "the inode file is empty");
         const BlockNo block = extent.disk + (inode_bitmap_index(base) - extent.file_block);
         return journal_->read(block, BlockType::kInodeBitmap, 0);

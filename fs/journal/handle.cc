@@ -15,10 +15,15 @@ Handle::Handle(Journal* journal, std::unique_lock<std::shared_mutex> lock, unsig
 }
 
 Handle::Handle(Handle&& other) noexcept
-    : journal_(std::exchange(other.journal_, nullptr)), lock_(std::move(other.lock_)),
-      credits_(other.credits_), sequence_(other.sequence_), touched_(std::move(other.touched_)),
-      allocated_(std::move(other.allocated_)), freed_data_(std::move(other.freed_data_)),
-      freed_metadata_(std::move(other.freed_metadata_)), hooks_(std::move(other.hooks_)) {}
+    : journal_(std::exchange(other.journal_, nullptr)),
+      lock_(std::move(other.lock_)),
+      credits_(other.credits_),
+      sequence_(other.sequence_),
+      touched_(std::move(other.touched_)),
+      allocated_(std::move(other.allocated_)),
+      freed_data_(std::move(other.freed_data_)),
+      freed_metadata_(std::move(other.freed_metadata_)),
+      hooks_(std::move(other.hooks_)) {}
 
 Handle::~Handle() {
     if (journal_) journal_->undo(*this);

@@ -43,8 +43,11 @@ Result<> write_pages(BlockDevice& device, std::span<const PlacedPage> pages) {
 }  // namespace
 
 Journal::Journal(BlockDevice& device, const Superblock& superblock, const Options& options)
-    : device_(device), options_(options), volume_blocks_(superblock.size_blocks),
-      journal_start_(superblock.journal_start), journal_blocks_(superblock.journal_blocks),
+    : device_(device),
+      options_(options),
+      volume_blocks_(superblock.size_blocks),
+      journal_start_(superblock.journal_start),
+      journal_blocks_(superblock.journal_blocks),
       volume_tag_(superblock.header.volume_tag),
       shard_capacity_(std::max<size_t>(options.cache_bytes / kBlockBytes / kShards, 8)),
       // Two such transactions, descriptors included, fit into the ring at once.
@@ -109,7 +112,8 @@ Result<PageRef> Journal::read(BlockNo block, BlockType type, uint64_t owner) {
         }
     }
     if (page) {
-        // Only a damaged pointer makes two users of one block; the cached one was checked as another.
+        // Only a damaged pointer makes two users of one block; the cached one was checked as
+        // another.
         const auto* header = page->as<BlockHeader>();
         if (header->type != uint16_t(type) || header->owner != owner)
             return fail(EUCLEAN, "block " + std::to_string(block) + " is used as " +
@@ -171,8 +175,8 @@ Result<> Journal::checkpoint() {
 
 Result<> Journal::commit_locked() {
     // The transaction may still grow until it is closed below; there must be room at its largest.
-    const uint64_t most = max_transaction_blocks_ +
-                          max_transaction_blocks_ / kTagsPerDescriptor + 2;
+    const uint64_t most =
+        max_transaction_blocks_ + max_transaction_blocks_ / kTagsPerDescriptor + 2;
     if (ring_blocks() - used_ < most) EXO_TRY(checkpoint_locked());
 
     std::vector<PageRef> pages;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Metadata blocks, read through a cache and changed atomically. A change runs under a Handle; the
 // changes of many handles are grouped into the running transaction, which is written to the log as
-// whole blocks and later written home (checkpoint). The log is physical redo: replaying it any number
-// of times gives the same volume.
+// whole blocks and later written home (checkpoint). The log is physical redo: replaying it any
+// number of times gives the same volume.
 //
 // Rules kept here (see docs/FORMAT.md, "Order of writes"):
 //  - a block goes home only after the transaction that changed it is durable in the log;
 //  - the log's tail moves only after everything before it is durable at home;
-//  - what a transaction freed is handed back for reuse only once it is durable (data), or once the log
+//  - what a transaction freed is handed back for reuse only once it is durable (data), or once the
+//  log
 //    can no longer replay over it (metadata);
 //  - data written before a handle began is durable before the handle's transaction is.
 //
@@ -165,13 +166,13 @@ class Journal {
     bool replayed_ = false;
     std::atomic<bool> failed_{false};
 
-    std::shared_mutex meta_;  // guards the content of all metadata and the running transaction:
+    std::shared_mutex meta_;      // guards the content of all metadata and the running transaction:
     std::vector<BlockNo> dirty_;  // blocks it changed; may name a block twice, or one dropped since
     std::vector<BlockRun> freed_data_, freed_metadata_;
     std::atomic<uint64_t> running_{1}, durable_{0}, deferred_{0}, dirty_count_{0};
 
-    std::mutex commit_mutex_;  // one commit or checkpoint at a time; guards:
-    uint64_t head_ = 1, tail_ = 1;  // ring positions
+    std::mutex commit_mutex_;        // one commit or checkpoint at a time; guards:
+    uint64_t head_ = 1, tail_ = 1;   // ring positions
     std::atomic<uint64_t> used_{0};  // ring blocks between tail and head
     std::vector<BlockRun> freed_until_checkpoint_;
 

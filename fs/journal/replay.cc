@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Replay: reads whole transactions from the log's tail on and stops at the first that is not complete
-// and unharmed. What a crash left half-written there was never acknowledged.
+// Replay: reads whole transactions from the log's tail on and stops at the first that is not
+// complete and unharmed. What a crash left half-written there was never acknowledged.
 #include <algorithm>
 #include <unordered_map>
 
@@ -17,7 +17,9 @@ namespace {
 class RingReader {
   public:
     RingReader(BlockDevice& device, BlockNo journal_start, uint64_t journal_blocks)
-        : device_(device), start_(journal_start), blocks_(journal_blocks),
+        : device_(device),
+          start_(journal_start),
+          blocks_(journal_blocks),
           window_(allocate_aligned(kWindowBlocks * kBlockBytes)) {}
 
     Result<const Page*> at(uint64_t position) {
@@ -82,11 +84,11 @@ Result<> Journal::replay() {
                 EXO_TRY_ASSIGN(const Page* content, ring.at(at));
                 const BlockNo home = descriptor.tags[i].home;
                 const auto* header = content->as<BlockHeader>();
-                good = descriptor.tags[i].crc == crc32c(content->bytes, kBlockBytes) &&
-                       home > 0 && home < volume_blocks_ &&
+                good = descriptor.tags[i].crc == crc32c(content->bytes, kBlockBytes) && home > 0 &&
+                       home < volume_blocks_ &&
                        (home < journal_start_ || home >= journal_start_ + journal_blocks_) &&
-                       check_block(*content, home, BlockType(uint16_t(header->type)),
-                                   header->owner, volume_tag_);
+                       check_block(*content, home, BlockType(uint16_t(header->type)), header->owner,
+                                   volume_tag_);
                 MutablePageRef copy = allocate_page();
                 *copy = *content;
                 pages.emplace_back(home, std::move(copy));
@@ -101,8 +103,8 @@ Result<> Journal::replay() {
             if (check_block(*page, journal_start_ + at, BlockType::kJournalCommit, 0,
                             volume_tag_)) {
                 const auto* commit = page->as<JournalCommit>();
-                complete = commit->sequence == sequence && commit->blocks == length &&
-                           commit->crc == crc;
+                complete =
+                    commit->sequence == sequence && commit->blocks == length && commit->crc == crc;
             }
         }
         if (!complete) break;
@@ -122,8 +124,8 @@ Result<> Journal::replay() {
         EXO_TRY(write_home());
         for (Shard& s : shards_) s.pending.clear();
     }
-    // Remains of transactions that were never completed, or that lie behind a damaged one, must never
-    // look like the continuation of what is written next: leave a gap in the numbers.
+    // Remains of transactions that were never completed, or that lie behind a damaged one, must
+    // never look like the continuation of what is written next: leave a gap in the numbers.
     sequence += journal_blocks_;
     head_ = tail_ = position;
     durable_ = sequence - 1;

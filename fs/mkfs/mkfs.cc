@@ -46,20 +46,17 @@ Result<Layout> plan(const BlockDevice& device, const MkfsOptions& options) {
     // A last group so short that its bitmap would hardly pay is left out.
     if (const uint64_t rest = layout.size % kGroupBlocks; rest > 0 && rest < kMinLastGroupBlocks)
         layout.size -= rest;
-    layout.journal_blocks =
-        options.journal_bytes
-            ? options.journal_bytes / kBlockBytes
-            : std::clamp(layout.size / 64, kMinJournalBlocks, kDefaultJournalBlocks);
+    layout.journal_blocks = options.journal_bytes ? options.journal_bytes / kBlockBytes
+                                                  : std::clamp(layout.size / 64, kMinJournalBlocks,
+                                                               kDefaultJournalBlocks);
     if (layout.journal_blocks < kMinJournalBlocks ||
         layout.journal_blocks > std::min(kLargestJournal, layout.size / 2))
-        return fail(EINVAL, device.name() + ": a journal of " +
-                                std::to_string(options.journal_bytes) +
-                                " bytes does not fit; choose between 1 MiB and " +
-                                std::to_string(std::min(kLargestJournal, layout.size / 2) / 256) +
-                                " MiB");
-    layout.used = {{0, 3},
-                   {kInodeFileStart, kInodeFileBlocks},
-                   {kJournalStart, layout.journal_blocks}};
+        return fail(EINVAL,
+                    device.name() + ": a journal of " + std::to_string(options.journal_bytes) +
+                        " bytes does not fit; choose between 1 MiB and " +
+                        std::to_string(std::min(kLargestJournal, layout.size / 2) / 256) + " MiB");
+    layout.used = {
+        {0, 3}, {kInodeFileStart, kInodeFileBlocks}, {kJournalStart, layout.journal_blocks}};
     for (BlockNo place : backup_places(layout.size)) layout.used.push_back({place, 1});
     for (uint64_t group = 1; group < group_count(layout.size); group++)
         layout.used.push_back({bitmap_place(group), 1});
@@ -147,8 +144,7 @@ Result<MkfsSummary> mkfs(BlockDevice& device, const MkfsOptions& options) {
     for (uint64_t group = 0; group < group_count(layout.size); group++) {
         auto* bitmap = writer.fresh(bitmap_place(group), BlockType::kBitmap).as<BitmapBlock>();
         const uint64_t base = group * kGroupBlocks, end = base + kGroupBlocks;
-        if (end > layout.size)
-            bits_fill(bitmap->bits, layout.size - base, end - layout.size, true);
+        if (end > layout.size) bits_fill(bitmap->bits, layout.size - base, end - layout.size, true);
         for (const BlockRun& run : layout.used)
             if (group_of(run.start) == group)
                 bits_fill(bitmap->bits, run.start - base, run.count, true);
@@ -169,8 +165,7 @@ Result<MkfsSummary> mkfs(BlockDevice& device, const MkfsOptions& options) {
         .insert(0, 0, std::as_bytes(std::span(&extent, 1)));
     EXO_TRY(writer.put());
 
-    auto* inode_bitmap =
-        writer.fresh(kInodeFileStart, BlockType::kInodeBitmap).as<BitmapBlock>();
+    auto* inode_bitmap = writer.fresh(kInodeFileStart, BlockType::kInodeBitmap).as<BitmapBlock>();
     bits_fill(inode_bitmap->bits, 0, kFirstFreeIno, true);
     EXO_TRY(writer.put());
     auto* inodes = writer.fresh(kInodeFileStart + 1, BlockType::kInodes).as<InodeBlock>();

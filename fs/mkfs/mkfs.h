@@ -13,14 +13,14 @@
 namespace exo {
 
 struct MkfsOptions {
-    std::string label{};                             // at most 31 bytes
-    std::optional<std::array<uint8_t, 16>> uuid{};   // random when absent
-    uint64_t size_bytes = 0;                         // 0: the whole device
-    uint64_t journal_bytes = 0;                      // 0: chosen by size
+    std::string label{};                            // at most 31 bytes
+    std::optional<std::array<uint8_t, 16>> uuid{};  // random when absent
+    uint64_t size_bytes = 0;                        // 0: the whole device
+    uint64_t journal_bytes = 0;                     // 0: chosen by size
     uint32_t root_uid = 0;
     uint32_t root_gid = 0;
     uint32_t root_mode = 0755;
-    bool discard = true;                             // tell the device that its content is gone
+    bool discard = true;  // tell the device that its content is gone
 };
 
 struct MkfsSummary {

@@ -37,8 +37,8 @@ Result<Entry> Directory::decode(uint64_t key, std::span<const std::byte> bytes) 
         if (name_valid(name) && value.ino > 0 && value.ino < kMaxIno && value.type < 16)
             return Entry{key, value.ino, uint32_t(value.type) << 12, std::string(name)};
     }
-    return fail(EUCLEAN, "directory " + std::to_string(ino_) +
-                             " has a malformed entry: run fsck.exo");
+    return fail(EUCLEAN,
+                "directory " + std::to_string(ino_) + " has a malformed entry: run fsck.exo");
 }
 
 Result<std::optional<Entry>> Directory::find(std::string_view name) const {
@@ -70,8 +70,8 @@ Result<> Directory::insert(Handle& handle, std::string_view name, Ino ino, uint3
         return key < end;
     }));
     if (key == end)
-        return fail(ENOSPC, "directory " + std::to_string(ino_) +
-                                " has too many names with the same hash");
+        return fail(ENOSPC,
+                    "directory " + std::to_string(ino_) + " has too many names with the same hash");
     std::byte value[sizeof(EntryValue) + kMaxEntryNameBytes];
     EXO_TRY(tree_.insert(handle, key, {value, encode(value, name, ino, type)}));
     EXO_TRY_ASSIGN(InodeRecord * record, inodes_.modify(handle, ino_));
@@ -83,8 +83,8 @@ Result<> Directory::erase(Handle& handle, const Entry& entry) {
     EXO_TRY_ASSIGN(const bool found, tree_.erase(handle, entry.key));
     EXO_TRY_ASSIGN(InodeRecord * record, inodes_.modify(handle, ino_));
     if (!found || record->size == 0)
-        return fail(EUCLEAN, "directory " + std::to_string(ino_) +
-                                 " has lost an entry: run fsck.exo");
+        return fail(EUCLEAN,
+                    "directory " + std::to_string(ino_) + " has lost an entry: run fsck.exo");
     record->size = record->size - 1;
     return {};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names in a directory: a tree keyed by a keyed hash of the name. The key also is the readdir cookie: it
-// stays with its entry for life. "." and ".." are not stored.
+// Names in a directory: a tree keyed by a keyed hash of the name. The key also is the readdir
+// cookie: it stays with its entry for life. "." and ".." are not stored.
 #pragma once
 
 #include <optional>

@@ -31,7 +31,8 @@ Result<Segment> ExtentMap::decode(uint64_t key, std::span<const std::byte> bytes
                              std::to_string(key) + " is malformed: run fsck.exo");
 }
 
-Result<> ExtentMap::for_each(uint64_t from, const std::function<bool(const Segment&)>& visit) const {
+Result<> ExtentMap::for_each(uint64_t from,
+                             const std::function<bool(const Segment&)>& visit) const {
     Result<> outcome;
     EXO_TRY(tree_.scan(from, [&](uint64_t key, std::span<const std::byte> value) {
         auto segment = decode(key, value);
@@ -94,8 +95,7 @@ Result<std::vector<Segment>> ExtentMap::map(uint64_t first, uint64_t count,
     else if (more && at < end)
         overlap = true;
     if (overlap)
-        return fail(EUCLEAN, "extents of inode " + std::to_string(ino_) +
-                                 " overlap: run fsck.exo");
+        return fail(EUCLEAN, "extents of inode " + std::to_string(ino_) + " overlap: run fsck.exo");
     if (at < end && segments.size() < max_segments) segments.push_back({at, end - at, 0, false});
     return segments;
 }
@@ -114,8 +114,7 @@ Result<> ExtentMap::insert(Handle& handle, uint64_t first, BlockRun run, bool un
     };
     EXO_TRY_ASSIGN(const Segment before, extent_before(first));
     if (before.count > 0 && before.file_block + before.count > first)
-        return fail(EUCLEAN, "extents of inode " + std::to_string(ino_) +
-                                 " overlap: run fsck.exo");
+        return fail(EUCLEAN, "extents of inode " + std::to_string(ino_) + " overlap: run fsck.exo");
     EXO_TRY_ASSIGN(const Segment after, extent_from(first + run.count));
     if (after.file_block == first + run.count && touches(fresh, after)) {
         EXO_TRY(tree_.erase(handle, after.file_block));
@@ -150,8 +149,8 @@ Result<uint64_t> ExtentMap::remove(Handle& handle, uint64_t first, uint64_t end,
         if (to < extent_end)
             EXO_TRY(put(handle, {to, extent_end - to, extent.disk + (to - extent.file_block),
                                  extent.unwritten}));
-        EXO_TRY(core_.allocator.free(
-            handle, {extent.disk + (from - extent.file_block), to - from}, false));
+        EXO_TRY(core_.allocator.free(handle, {extent.disk + (from - extent.file_block), to - from},
+                                     false));
         EXO_TRY_ASSIGN(InodeRecord * record, inodes_.modify(handle, ino_));
         record->blocks = record->blocks - (to - from);
         end = from;

@@ -98,19 +98,17 @@ Result<> InodeTable::grow(Handle& handle) {
         EXO_TRY_ASSIGN(const Segment last, map.extent_before(index + 1));
         if (last.count == 0 || last.file_block + last.count <= index) {
             const uint64_t want = std::clamp(index / 8, kMinGrowBlocks, kMaxGrowBlocks);
-            EXO_TRY_ASSIGN(Reservation room,
-                           core_.allocator.reserve(want, last.disk + last.count,
-                                                   Purpose::kMetadata));
-            EXO_TRY_ASSIGN(const BlockRun run,
-                           core_.allocator.allocate(handle, std::move(room)));
+            EXO_TRY_ASSIGN(Reservation room, core_.allocator.reserve(want, last.disk + last.count,
+                                                                     Purpose::kMetadata));
+            EXO_TRY_ASSIGN(const BlockRun run, core_.allocator.allocate(handle, std::move(room)));
             EXO_TRY(map.insert(handle, index, run, false));
             EXO_TRY_ASSIGN(InodeRecord * record, modify(handle, kInodeFileIno));
             record->blocks = record->blocks + run.count;
         }
         EXO_TRY_ASSIGN(const BlockNo block, inode_file_block(index));
         const bool bitmap = index % kInodeGroupBlocks == 0;
-        EXO_TRY(core_.journal.create(
-            handle, block, bitmap ? BlockType::kInodeBitmap : BlockType::kInodes, 0));
+        EXO_TRY(core_.journal.create(handle, block,
+                                     bitmap ? BlockType::kInodeBitmap : BlockType::kInodes, 0));
         EXO_TRY_ASSIGN(InodeRecord * record, modify(handle, kInodeFileIno));
         record->size = index + 1;
         if (!bitmap) return {};
@@ -156,8 +154,8 @@ Result<Ino> InodeTable::allocate(Handle& handle, uint32_t mode) {
     EXO_TRY_ASSIGN(Page * page, core_.journal.modify(handle, place.block, place.type, 0));
     InodeRecord& record = page->as<InodeBlock>()->records[place.slot];
     if (record.mode != 0)
-        return fail(EUCLEAN, "inode " + std::to_string(ino) +
-                                 " is in use but marked free: run fsck.exo");
+        return fail(EUCLEAN,
+                    "inode " + std::to_string(ino) + " is in use but marked free: run fsck.exo");
     const uint32_t generation = next_generation(record.generation);
     memset(static_cast<void*>(&record), 0, sizeof record);
     record.mode = mode;

@@ -19,7 +19,8 @@ class InodeTable {
         const InodeRecord* record;
         const InodeRecord* operator->() const { return record; }
     };
-    // REQUIRES: reader or handle held. ESTALE when the number is not in use; also serves system inodes.
+    // REQUIRES: reader or handle held. ESTALE when the number is not in use; also serves system
+    // inodes.
     Result<Ref> read(Ino ino) const;
     Result<InodeRecord*> modify(Handle& handle, Ino ino);
 

@@ -18,15 +18,14 @@ void copy_record(const TreeNodeView& node, unsigned index, Tree::Record& out) {
 }
 
 std::unexpected<Error> malformed(Ino ino) {
-    return fail(EUCLEAN, "the tree of inode " + std::to_string(ino) +
-                             " is malformed: run fsck.exo");
+    return fail(EUCLEAN,
+                "the tree of inode " + std::to_string(ino) + " is malformed: run fsck.exo");
 }
 }  // namespace
 
 Result<Tree::Node> Tree::root() const {
     EXO_TRY_ASSIGN(InodeTable::Ref ref, inodes_.read(ino_));
-    const std::byte* area =
-        root_ == TreeRoot::kData ? ref->data_root : ref->xattr_root;
+    const std::byte* area = root_ == TreeRoot::kData ? ref->data_root : ref->xattr_root;
     return Node{std::move(ref.page), 0, TreeNodeView(area, root_capacity())};
 }
 
@@ -266,8 +265,7 @@ Result<> Tree::overwrite(Handle& handle, uint64_t key, std::span<const std::byte
     EXO_TRY_ASSIGN(const std::vector<Step> path, descend(key));
     EXO_TRY_ASSIGN(TreeNodeEditor leaf, edit(handle, path.back().block));
     const unsigned index = path.back().index;
-    if (index == leaf.count() || leaf.key(index) != key ||
-        leaf.value(index).size() != value.size())
+    if (index == leaf.count() || leaf.key(index) != key || leaf.value(index).size() != value.size())
         return malformed(ino_);
     leaf.overwrite(index, value);
     return {};

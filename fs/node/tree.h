@@ -2,9 +2,9 @@
 // A B+-tree of small values under 64-bit keys, rooted inside an inode record. It holds extents,
 // directory entries, symlink targets and the system indexes. A small tree lies in the record alone.
 //
-// Invariants (fsck checks them): the keys below entry i of an inner node are in [key i, key i+1), the
-// first key of an inner node is the lower bound of the node, levels fall by one, and no node but
-// the root is empty.
+// Invariants (fsck checks them): the keys below entry i of an inner node are in [key i, key i+1),
+// the first key of an inner node is the lower bound of the node, levels fall by one, and no node
+// but the root is empty.
 #pragma once
 
 #include <array>

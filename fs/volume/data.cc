@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// File data: reads and writes go straight to the device, outside of the journal's locks. New blocks are
-// reserved, written, and only then entered into the extents, so a crash never shows old content,
-// and the journal's flush before a commit makes the data durable first.
+// File data: reads and writes go straight to the device, outside of the journal's locks. New blocks
+// are reserved, written, and only then entered into the extents, so a crash never shows old
+// content, and the journal's flush before a commit makes the data durable first.
 #include <algorithm>
 #include <cstring>
 
@@ -37,8 +37,8 @@ class IoList {
         for (size_t i = 0; i < parts_.size(); i++) {
             const size_t first = parts_[i].first,
                          last = i + 1 < parts_.size() ? parts_[i + 1].first : buffers_.size();
-            requests.push_back({kind_, parts_[i].start,
-                                std::span(buffers_).subspan(first, last - first)});
+            requests.push_back(
+                {kind_, parts_[i].start, std::span(buffers_).subspan(first, last - first)});
         }
         return device.run(requests);
     }
@@ -172,8 +172,7 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
         old_size = ref->size;
         tail_stale = (ref->flags & kInodeTailStale) != 0;
         const ExtentMap map = extents(ino);
-        EXO_TRY_ASSIGN(const auto segments,
-                       map.map(first, round_up(end) / kBlockBytes - first));
+        EXO_TRY_ASSIGN(const auto segments, map.map(first, round_up(end) / kBlockBytes - first));
         BlockNo goal = 0;
         if (std::ranges::any_of(segments, &Segment::hole)) {
             EXO_TRY_ASSIGN(const Segment before, map.extent_before(first));
@@ -193,8 +192,9 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
                         return std::unexpected(room.error());
                     }
                     goal = room->start() + room->count();
-                    pieces.push_back({{segment.file_block + at, room->count(), room->start(), false},
-                                      reservations.size()});
+                    pieces.push_back(
+                        {{segment.file_block + at, room->count(), room->start(), false},
+                         reservations.size()});
                     at += room->count();
                     reservations.push_back(std::move(*room));
                     changes++;
@@ -248,8 +248,8 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
             at = next;
         }
     }
-    // A block inside of an unwritten extent or of a reservation that the data does not fill is whole
-    // in memory, since data only starts and ends within the first and last block.
+    // A block inside of an unwritten extent or of a reservation that the data does not fill is
+    // whole in memory, since data only starts and ends within the first and last block.
     EXO_TRY(list.run(*device));
 
     EXO_TRY_ASSIGN(Handle handle, journal->begin());
@@ -259,8 +259,7 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
         const Segment& segment = piece.segment;
         if (piece.reservation != SIZE_MAX) {
             EXO_TRY_ASSIGN(const BlockRun run,
-                           allocator->allocate(handle,
-                                               std::move(reservations[piece.reservation])));
+                           allocator->allocate(handle, std::move(reservations[piece.reservation])));
             EXO_TRY(map.insert(handle, segment.file_block, run, false));
             added += run.count;
         } else if (segment.unwritten) {
@@ -274,8 +273,7 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
         record->flags = record->flags & ~kInodeTailStale;
     }
     touch(*record, true);
-    const bool mapped = extends || added > 0 ||
-                        std::ranges::any_of(pieces, [](const Piece& piece) {
+    const bool mapped = extends || added > 0 || std::ranges::any_of(pieces, [](const Piece& piece) {
                             return piece.segment.unwritten;
                         });
     states.changed(ino, handle.sequence(), mapped);
@@ -360,10 +358,10 @@ Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end) {
                     continue;
                 }
                 EXO_TRY_ASSIGN(const Segment before, map.extent_before(at));
-                EXO_TRY_ASSIGN(Reservation room,
-                               allocator->reserve(segment.count,
-                                                  before.count ? before.disk + before.count : 0,
-                                                  Purpose::kData));
+                EXO_TRY_ASSIGN(
+                    Reservation room,
+                    allocator->reserve(segment.count, before.count ? before.disk + before.count : 0,
+                                       Purpose::kData));
                 EXO_TRY_ASSIGN(const BlockRun run, allocator->allocate(handle, std::move(room)));
                 EXO_TRY(map.insert(handle, at, run, true));
                 EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));

@@ -33,8 +33,8 @@ struct VolumeImpl {
     std::unique_ptr<InodeTable> inodes;
     InodeStates states;
 
-    std::mutex pins_mutex;                // guards pins
-    std::unordered_map<Ino, bool> pins;   // true: persistent
+    std::mutex pins_mutex;               // guards pins
+    std::unordered_map<Ino, bool> pins;  // true: persistent
 
     std::mutex background_mutex;  // guards stop
     std::condition_variable background_wake;

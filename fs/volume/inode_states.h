@@ -13,8 +13,8 @@
 
 namespace exo {
 
-// Held shared to read a file's data and exclusively to change its data, size or extents. Taken before
-// any lock of the journal.
+// Held shared to read a file's data and exclusively to change its data, size or extents. Taken
+// before any lock of the journal.
 struct DataLock {
     std::shared_mutex mutex;
 };

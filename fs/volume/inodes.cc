@@ -183,8 +183,8 @@ Result<std::vector<FileExtent>> Volume::extents_of(Ino ino, uint64_t offset, siz
         return extents;
     const ExtentMap map = v.extents(ino);
     auto add = [&](const Segment& s) {
-        extents.push_back({s.file_block * kBlockBytes, s.disk * kBlockBytes, s.count * kBlockBytes,
-                           s.unwritten});
+        extents.push_back(
+            {s.file_block * kBlockBytes, s.disk * kBlockBytes, s.count * kBlockBytes, s.unwritten});
         return extents.size() < max_extents;
     };
     EXO_TRY_ASSIGN(const Segment first, map.extent_from(offset / kBlockBytes));

@@ -51,14 +51,14 @@ Result<FileAttr> Volume::lookup(Ino parent, std::string_view name) {
         ino = entry->ino;
     }
     auto ref = v.inodes->read(ino);
-    if (!ref) return ref.error().code == ESTALE ? dangling(parent, name)
-                                                : std::unexpected(ref.error());
+    if (!ref)
+        return ref.error().code == ESTALE ? dangling(parent, name) : std::unexpected(ref.error());
     v.take_ref(ino);
     return v.attr_of(ino, *ref->record);
 }
 
-static Result<FileAttr> make_node(VolumeImpl& v, Ino parent,
-                                  std::string_view name, const NewNode& node);
+static Result<FileAttr> make_node(VolumeImpl& v, Ino parent, std::string_view name,
+                                  const NewNode& node);
 
 Result<FileAttr> Volume::create(Ino parent, std::string_view name, uint32_t mode, uint32_t uid,
                                 uint32_t gid, uint64_t rdev) {
@@ -110,8 +110,8 @@ static void init_record(InodeRecord& record, const NewNode& node, const InodeRec
     if (is_dir) record.parent = parent_ino;
 }
 
-static Result<FileAttr> make_node(VolumeImpl& v, Ino parent,
-                                  std::string_view name, const NewNode& node) {
+static Result<FileAttr> make_node(VolumeImpl& v, Ino parent, std::string_view name,
+                                  const NewNode& node) {
     EXO_TRY(check_name(name));
     EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
     EXO_TRY_ASSIGN(const InodeTable::Ref dir, read_directory(*v.inodes, parent));
@@ -126,9 +126,9 @@ static Result<FileAttr> make_node(VolumeImpl& v, Ino parent,
         record->size = node.target.size();
         Tree tree(*v.core, *v.inodes, ino);
         for (size_t at = 0; at < node.target.size(); at += kSymlinkPieceBytes)
-            EXO_TRY(tree.insert(handle, at / kSymlinkPieceBytes,
-                                std::as_bytes(std::span(node.target.substr(
-                                    at, kSymlinkPieceBytes)))));
+            EXO_TRY(
+                tree.insert(handle, at / kSymlinkPieceBytes,
+                            std::as_bytes(std::span(node.target.substr(at, kSymlinkPieceBytes)))));
     }
     EXO_TRY(directory.insert(handle, name, ino, node.mode & S_IFMT));
     EXO_TRY_ASSIGN(InodeRecord * parent_record, v.inodes->modify(handle, parent));
@@ -209,8 +209,9 @@ Result<> Volume::unlink(Ino parent, std::string_view name) {
         if (!entry) return fail(ENOENT);
         ino = entry->ino;
         auto record = v.inodes->modify(handle, ino);
-        if (!record) return record.error().code == ESTALE ? dangling(parent, name)
-                                                          : std::unexpected(record.error());
+        if (!record)
+            return record.error().code == ESTALE ? dangling(parent, name)
+                                                 : std::unexpected(record.error());
         InodeRecord* file = *record;
         if (S_ISDIR(file->mode)) return fail(EISDIR);
         if (file->nlink == 0) return dangling(parent, name);
@@ -246,8 +247,9 @@ Result<> Volume::rmdir(Ino parent, std::string_view name) {
         if (!entry) return fail(ENOENT);
         ino = entry->ino;
         auto record = v.inodes->modify(handle, ino);
-        if (!record) return record.error().code == ESTALE ? dangling(parent, name)
-                                                          : std::unexpected(record.error());
+        if (!record)
+            return record.error().code == ESTALE ? dangling(parent, name)
+                                                 : std::unexpected(record.error());
         InodeRecord* dir = *record;
         if (!S_ISDIR(dir->mode)) return fail(ENOTDIR);
         EXO_TRY_ASSIGN(const bool empty, v.directory(ino).empty());
@@ -379,15 +381,14 @@ Result<std::string> Volume::readlink(Ino ino) {
     EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
     if (!S_ISLNK(ref->mode)) return fail(EINVAL);
     std::string target;
-    EXO_TRY(Tree(*v.core, *v.inodes, ino)
-                .scan(0, [&](uint64_t, std::span<const std::byte> piece) {
-                    target.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-                    return target.size() <= kMaxSymlinkBytes;
-                }));
+    EXO_TRY(Tree(*v.core, *v.inodes, ino).scan(0, [&](uint64_t, std::span<const std::byte> piece) {
+        target.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+        return target.size() <= kMaxSymlinkBytes;
+    }));
     if (target.size() != ref->size || target.empty() || target.size() > kMaxSymlinkBytes ||
         target.find('\0') != target.npos)
-        return fail(EUCLEAN, "symlink " + std::to_string(ino) +
-                                 " has a malformed target: run fsck.exo");
+        return fail(EUCLEAN,
+                    "symlink " + std::to_string(ino) + " has a malformed target: run fsck.exo");
     return target;
 }
 
@@ -397,8 +398,8 @@ static Result<std::vector<DirEntry>> list(VolumeImpl& v, Ino dir, uint64_t cooki
     EXO_TRY_ASSIGN(const InodeTable::Ref ref, read_directory(*v.inodes, dir));
     std::vector<DirEntry> entries;
     for (uint64_t dots = cookie; dots < 2 && entries.size() < max_entries; dots++) {
-        DirEntry entry{dots == 0 ? "." : "..", dots == 0 ? dir : Ino(ref->parent), S_IFDIR,
-                       dots + 1, {}};
+        DirEntry entry{
+            dots == 0 ? "." : "..", dots == 0 ? dir : Ino(ref->parent), S_IFDIR, dots + 1, {}};
         if (plus) {
             EXO_TRY_ASSIGN(const InodeTable::Ref self, v.inodes->read(entry.ino));
             entry.attr = v.attr_of(entry.ino, *self.record);
@@ -406,9 +407,8 @@ static Result<std::vector<DirEntry>> list(VolumeImpl& v, Ino dir, uint64_t cooki
         entries.push_back(std::move(entry));
     }
     if (entries.size() >= max_entries) return entries;
-    EXO_TRY_ASSIGN(auto found,
-                   v.directory(dir).list(std::max<uint64_t>(cookie, kFirstEntryKey - 1),
-                                         max_entries - entries.size()));
+    EXO_TRY_ASSIGN(auto found, v.directory(dir).list(std::max<uint64_t>(cookie, kFirstEntryKey - 1),
+                                                     max_entries - entries.size()));
     for (Entry& item : found) {
         DirEntry entry{std::move(item.name), item.ino, item.type, item.key, {}};
         if (plus) {

@@ -23,10 +23,10 @@ Result<LoadedSuperblock> load_superblock(BlockDevice& device) {
         if (!check_superblock(*page, place, blocks, device.name())) continue;
         // Where the start is something else altogether, it may have been overwritten on purpose.
         if (primary.error().code == EMEDIUMTYPE)
-            return fail(EMEDIUMTYPE,
-                        primary.error().message + " (a backup superblock of a former or damaged "
-                                                  "exo file system is at block " +
-                            std::to_string(place) + ": fsck.exo can restore it)");
+            return fail(EMEDIUMTYPE, primary.error().message +
+                                         " (a backup superblock of a former or damaged "
+                                         "exo file system is at block " +
+                                         std::to_string(place) + ": fsck.exo can restore it)");
         return LoadedSuperblock{*page->as<Superblock>(), true, place};
     }
     if (primary.error().code == EUCLEAN)

@@ -71,8 +71,9 @@ Result<std::unique_ptr<Volume>> Volume::open(std::unique_ptr<BlockDevice> device
                                bits + "): mount it read-only (-o ro) or use a newer exo");
     }
     if (loaded.from_backup)
-        log(LogLevel::kWarning, dev.name() + ": the primary superblock is damaged; using the backup "
-                                             "at block " +
+        log(LogLevel::kWarning, dev.name() +
+                                    ": the primary superblock is damaged; using the backup "
+                                    "at block " +
                                     std::to_string(loaded.backup) +
                                     (impl->read_only ? "" : " and restoring the primary"));
     if ((sb.state & kStateError) != 0)
@@ -246,8 +247,8 @@ void VolumeImpl::destroy(Ino ino) {
     {
         std::unique_lock lock(data_lock->mutex);
         if (auto result = destroy_steps(ino); !result)
-            log(LogLevel::kWarning, "freeing inode " + std::to_string(ino) +
-                                        " failed: " + describe(result.error()));
+            log(LogLevel::kWarning,
+                "freeing inode " + std::to_string(ino) + " failed: " + describe(result.error()));
     }
     states.unref(ino, 0);
 }

@@ -9,8 +9,8 @@
 // Lifetime of inodes. lookup(), create(), mkdir(), symlink(), link() and readdir_plus() take one
 // reference on the inode they return, which the caller gives back with close_ref() (FUSE: forget);
 // open_ref() takes more. An inode whose last link goes stays readable and writable by number until
-// its last reference is given back and it is not pinned; then its blocks are freed. Every operation on
-// an inode requires that the caller holds a reference on it (the root needs none).
+// its last reference is given back and it is not pinned; then its blocks are freed. Every operation
+// on an inode requires that the caller holds a reference on it (the root needs none).
 #pragma once
 
 #include <sys/stat.h>
@@ -41,8 +41,8 @@ struct MountOptions {
     // 0: only when asked (fsync, sync, a full log): deterministic, for tests.
     uint32_t commit_interval_ms = 5000;
     size_t cache_bytes = 48u << 20;  // of clean metadata; dirty metadata is bounded by the log
-    // Leave inodes that lost their last link before a crash alone until reclaim_orphans() is called:
-    // the kernel module may still let applications read the blocks of pinned ones.
+    // Leave inodes that lost their last link before a crash alone until reclaim_orphans() is
+    // called: the kernel module may still let applications read the blocks of pinned ones.
     bool defer_orphans = false;
     bool discard = false;  // tell the device about freed blocks
 };
@@ -89,9 +89,9 @@ struct VolumeInfo {
 struct DirEntry {
     std::string name;
     Ino ino;
-    uint32_t mode;     // type bits only, unless attr is filled
-    uint64_t cookie;   // pass to readdir to go on after this entry; positive as int64_t
-    FileAttr attr;     // by readdir_plus only
+    uint32_t mode;    // type bits only, unless attr is filled
+    uint64_t cookie;  // pass to readdir to go on after this entry; positive as int64_t
+    FileAttr attr;    // by readdir_plus only
 };
 
 struct FileExtent {
@@ -148,8 +148,9 @@ class Volume {
     Result<> rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
                     RenameMode mode);
     Result<std::string> readlink(Ino ino);
-    // Entries after the cookie, "." and ".." included; start with 0; an empty list is the end. Cookies
-    // stay valid while entries come and go: an entry that is there all the time is seen once.
+    // Entries after the cookie, "." and ".." included; start with 0; an empty list is the end.
+    // Cookies stay valid while entries come and go: an entry that is there all the time is seen
+    // once.
     Result<std::vector<DirEntry>> readdir(Ino dir, uint64_t cookie, size_t max_entries);
     // The same with attributes. Takes a reference on every entry but "." and "..".
     Result<std::vector<DirEntry>> readdir_plus(Ino dir, uint64_t cookie, size_t max_entries);
@@ -177,11 +178,11 @@ class Volume {
     // Extents from the one at or after offset on; at most max_extents.
     Result<std::vector<FileExtent>> extents_of(Ino ino, uint64_t offset, size_t max_extents);
     uint64_t extent_count(Ino ino);  // 0 when unknown
-    // Makes a regular file immutable: its data and extents are on stable storage when the call returns
-    // and nothing here changes them until clear_pinned(). A persistent pin survives remount; calling
-    // it again may make a pin persistent. Extents that are unwritten read as zeros: leave them
-    // out of a pin's map. The inode keeps its blocks while pinned, even when unlinked. EEXIST when
-    // already pinned as asked.
+    // Makes a regular file immutable: its data and extents are on stable storage when the call
+    // returns and nothing here changes them until clear_pinned(). A persistent pin survives
+    // remount; calling it again may make a pin persistent. Extents that are unwritten read as
+    // zeros: leave them out of a pin's map. The inode keeps its blocks while pinned, even when
+    // unlinked. EEXIST when already pinned as asked.
     Result<> set_pinned(Ino ino, bool persistent);
     // ENODATA when not pinned. Call it only when the kernel module has let go of the extents.
     Result<> clear_pinned(Ino ino);

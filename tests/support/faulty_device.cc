@@ -39,8 +39,7 @@ Result<> FaultyDevice::run(std::span<const IoRequest> requests) {
         EXO_TRY(under_.run({&request, 1}));
         std::lock_guard lock(mutex_);
         if (!write || !recording_) continue;
-        Recorded record{request.kind == IoKind::kWrite ? Recorded::kWrite
-                                                       : Recorded::kWriteThrough,
+        Recorded record{request.kind == IoKind::kWrite ? Recorded::kWrite : Recorded::kWriteThrough,
                         request.offset_bytes,
                         {}};
         for (const iovec& piece : request.buffers) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A device that fails. It may record every write and flush, so that a power cut can be replayed at any
-// point, and return an error for the n-th request. It injects nothing else: what was read is
+// A device that fails. It may record every write and flush, so that a power cut can be replayed at
+// any point, and return an error for the n-th request. It injects nothing else: what was read is
 // what was written, and requests of one call are seen in order.
 #pragma once
 
@@ -28,7 +28,8 @@ class FaultyDevice final : public BlockDevice {
     // Number of records so far; a cut at n loses everything from record n on.
     size_t records() const;
     const std::vector<Recorded>& log() const { return log_; }
-    // The n-th request from now (1: the next) fails with EIO; 0: none. Reads, writes and flushes count.
+    // The n-th request from now (1: the next) fails with EIO; 0: none. Reads, writes and flushes
+    // count.
     void fail_request(uint64_t n) { countdown_ = int64_t(n); }
     void fail_from_now_on(bool writes_only);
     void stop_failing();

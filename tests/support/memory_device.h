@@ -29,7 +29,7 @@ class MemoryDevice final : public BlockDevice {
     void poke(uint64_t offset_bytes, const void* data, size_t length);
 
   private:
-    mutable std::shared_mutex mutex_;  // guards pages_
+    mutable std::shared_mutex mutex_;           // guards pages_
     std::vector<std::shared_ptr<Page>> pages_;  // null: zeros
     bool read_only_;
     std::string name_ = "memory";

@@ -14,14 +14,16 @@
 #include "tests/support/faulty_device.h"
 #include "tests/support/memory_device.h"
 
-#define EXO_REQUIRE_OK(expression)                                       \
-    do {                                                                 \
-        const auto& exo_ok_ = (expression);                              \
-        if (!exo_ok_) FAIL(#expression ": " << exo::describe(exo_ok_.error()) << " (" << exo_ok_.error().code << ")"); \
+#define EXO_REQUIRE_OK(expression)                                          \
+    do {                                                                    \
+        const auto& exo_ok_ = (expression);                                 \
+        if (!exo_ok_)                                                       \
+            FAIL(#expression ": " << exo::describe(exo_ok_.error()) << " (" \
+                                  << exo_ok_.error().code << ")");          \
     } while (0)
-#define EXO_CHECK_CODE(expression, expected)                             \
-    do {                                                                 \
-        const auto& exo_code_ = (expression);                            \
+#define EXO_CHECK_CODE(expression, expected)                                                \
+    do {                                                                                    \
+        const auto& exo_code_ = (expression);                                               \
         CHECK_MESSAGE((exo_code_ ? 0 : exo_code_.error().code) == (expected), #expression); \
     } while (0)
 

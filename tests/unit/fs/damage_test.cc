@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Damaged and hostile images: every class of damage is found by the check, and nothing that a disk can
-// hold makes mount, use or check misbehave. EXO_TEST_SEED and EXO_TEST_ROUNDS change the run.
+// Damaged and hostile images: every class of damage is found by the check, and nothing that a disk
+// can hold makes mount, use or check misbehave. EXO_TEST_SEED and EXO_TEST_ROUNDS change the run.
 #include <cstdlib>
 #include <functional>
 
@@ -21,8 +21,7 @@ MemoryDevice rich_image(bool clean) {
     for (int i = 0; i < 150; i++)
         v->close_ref(make_file(*v, dir->ino, "entry" + std::to_string(i) + std::string(40, 'e')));
     const Ino file = make_file(*v, kRootIno, "fragmented");
-    for (uint64_t i = 0; i < 60; i++)
-        EXO_REQUIRE_OK(v->write(file, i * 8192, bytes_of("piece")));
+    for (uint64_t i = 0; i < 60; i++) EXO_REQUIRE_OK(v->write(file, i * 8192, bytes_of("piece")));
     const Ino pinned = make_file(*v, kRootIno, "pinned");
     EXO_REQUIRE_OK(v->write(pinned, 0, bytes_of("data")));
     EXO_REQUIRE_OK(v->set_pinned(pinned, true));
@@ -103,9 +102,8 @@ TEST_CASE("each class of damage is found") {
     }
     auto damaged_record = [&](const std::function<void(InodeRecord&)>& change, Ino ino) {
         MemoryDevice image(good);
-        reseal(image, inode_block(ino), [&](Page& page) {
-            change(page.as<InodeBlock>()->records[inode_slot(ino)]);
-        });
+        reseal(image, inode_block(ino),
+               [&](Page& page) { change(page.as<InodeBlock>()->records[inode_slot(ino)]); });
         return image;
     };
     MemoryDevice image = damaged_record([](InodeRecord& r) { r.nlink = 9; }, kRootIno);
@@ -168,8 +166,7 @@ TEST_CASE("hostile images: nothing that a disk holds makes the file system misbe
     INFO("EXO_TEST_SEED=" << seed);
     std::mt19937_64 random(seed);
     const MemoryDevice images[2] = {rich_image(true), rich_image(false)};
-    const std::vector<BlockNo> blocks[2] = {metadata_blocks(images[0]),
-                                            metadata_blocks(images[1])};
+    const std::vector<BlockNo> blocks[2] = {metadata_blocks(images[0]), metadata_blocks(images[1])};
     int mounted = 0;
     for (int round = 0; round < rounds; round++) {
         const unsigned which = unsigned(random() % 2);
@@ -238,7 +235,8 @@ TEST_CASE("an I/O error at any request reaches the caller and loses nothing that
             requests = n;
             break;
         }
-        // Only the release of an unlinked file may fail in silence: it stays listed for the next mount.
+        // Only the release of an unlinked file may fail in silence: it stays listed for the next
+        // mount.
         if (!seen_error) silent++;
         tried++;
         auto report = fsck_check(base);

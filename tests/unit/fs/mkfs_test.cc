@@ -38,9 +38,9 @@ bool says(const Result<>& result, const char* words) {
 }  // namespace
 
 TEST_CASE("volumes of many sizes are sound from the start") {
-    for (const uint64_t size : {uint64_t(16) << 20, (uint64_t(16) << 20) + 12345 * 4096,
-                                kGroupBlocks * 4096, (kGroupBlocks + 1) * 4096,
-                                (kGroupBlocks + 64) * 4096, uint64_t(3) << 30}) {
+    for (const uint64_t size :
+         {uint64_t(16) << 20, (uint64_t(16) << 20) + 12345 * 4096, kGroupBlocks * 4096,
+          (kGroupBlocks + 1) * 4096, (kGroupBlocks + 64) * 4096, uint64_t(3) << 30}) {
         MemoryDevice device(size);
         auto made = mkfs(device, {.label = "test", .root_mode = 01777});
         EXO_REQUIRE_OK(made);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random operations on a volume and on a model of std::map; both must always agree, over remounts and
-// crashes right after a sync. EXO_TEST_SEED repeats a run.
+// Random operations on a volume and on a model of std::map; both must always agree, over remounts
+// and crashes right after a sync. EXO_TEST_SEED repeats a run.
 #include <cstdlib>
 #include <map>
 
@@ -142,6 +142,7 @@ void run_model(uint64_t seed, int steps) {
 
 TEST_CASE("random operations agree with a model") {
     const QuietLog quiet;
-    if (const char* seed = getenv("EXO_TEST_SEED")) return run_model(strtoull(seed, nullptr, 0), 6000);
+    if (const char* seed = getenv("EXO_TEST_SEED"))
+        return run_model(strtoull(seed, nullptr, 0), 6000);
     for (uint64_t seed = 1; seed <= 4; seed++) run_model(seed, 3000);
 }

@@ -288,8 +288,8 @@ TEST_CASE("a file of a thousand extents") {
         ino = make_file(*v, kRootIno, "f");
         for (int pass = 0; pass < 2; pass++)
             for (uint64_t block = uint64_t(pass); block < 2400; block += 2)
-                EXO_REQUIRE_OK(
-                    v->write(ino, block * 4096, bytes_of(std::string(4096, char('a' + block % 26)))));
+                EXO_REQUIRE_OK(v->write(ino, block * 4096,
+                                        bytes_of(std::string(4096, char('a' + block % 26)))));
         CHECK(v->extent_count(ino) >= 1000);
         for (uint64_t block = 0; block < 2400; block++) model.append(4096, char('a' + block % 26));
         EXO_REQUIRE_OK(v->close());
