@@ -60,6 +60,10 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
     const auto attr = fs.volume.create(parent, name, (mode & ~S_IFMT) | S_IFREG, who.uid, who.gid);
     if (!attr) return reply_error(request, attr.error());
     OpenFile* file = open_file(fs, attr->ino, info->flags);
+    if (!file) {  // somebody was quick to pin it
+        fs.volume.close_ref(attr->ino);
+        return reply_error(request, Error{EPERM, {}});
+    }
     info->fh = reinterpret_cast<uintptr_t>(file);
     info->keep_cache = 1;
     const fuse_entry_param entry = to_entry(*attr);

@@ -44,9 +44,13 @@ Result<> pin_file(FileSystem& fs, const OpenFile& file, bool persistent) {
 
 Result<grants::Revoked> unpin_file(FileSystem& fs, Ino ino, std::chrono::milliseconds grace) {
     if (const int code = fs.open_files.begin_pin_change(ino, kWriterPatience)) return fail(code);
+    // Ours until the number is free for writers: an unlinked file's inode may be used anew right
+    // after.
+    const bool referenced = fs.volume.open_ref(ino).has_value();
     auto done = fs.pins.unpin(ino, grace);
     if (done) forget_lease(fs, ino);
     fs.open_files.end_pin_change(ino, !done.has_value());
+    if (referenced) fs.volume.close_ref(ino);
     return done;
 }
 

@@ -18,6 +18,7 @@
 #include "fs/fuse/mount_lock.h"
 #include "fs/fuse/mount_main.h"
 #include "fs/fuse/mount_options.h"
+#include "fs/fuse/mount_record.h"
 #include "fs/fuse/mount_table.h"
 
 namespace exo::fuse {
@@ -77,9 +78,12 @@ int umount_main(int argc, char** argv) {
                entry->directory.c_str(), nullptr);
         return complain(program, "fusermount3 cannot be run", kExitMountFailed);
     }
+    const bool daemon_is_dead = MountLock::wait_until_free(entry->source, std::chrono::seconds(0));
     if (umount2(entry->directory.c_str(), flags) != 0)
         return complain(program, "cannot umount " + entry->directory + ": " + reason(errno),
                         kExitMountFailed);
+
+    if (daemon_is_dead) forget_mount(entry->directory);  // a living one does it itself
 
     // A bind mount, or a lazy umount: the daemon goes on for those who still use it.
     const auto left = read_mount_table();
