@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 
@@ -193,6 +194,16 @@ TEST_CASE("attach") {
     CHECK(answer(good) == -EBUSY);
     volume.fd.reset();
     CHECK(stats().volumes == 0);
+    CHECK(open_path(device_path(), O_RDWR | O_EXCL));
+}
+
+TEST_CASE("a device that cannot serve is refused") {
+    // Run by scripts on such a device only.
+    if (!std::getenv("EXO_TEST_REFUSED")) {
+        return;
+    }
+    CHECK(attach(device_path()).error == -EOPNOTSUPP);
+    // And let go again.
     CHECK(open_path(device_path(), O_RDWR | O_EXCL));
 }
 

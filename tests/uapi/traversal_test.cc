@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Traversals: what they read, each way they end, and every bound at its edge.
 #include <doctest/doctest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "rig.h"
@@ -397,11 +398,73 @@ TEST_CASE("the order of checks before a traversal starts") {
     CHECK(stats().traversals_in_flight == 0);
 }
 
+TEST_CASE("a read that the device fails ends the traversal and names the place") {
+    // The script that makes the device says where it is bad.
+    const char* where = std::getenv("EXO_TEST_BAD_OFFSET");
+    if (!where) {
+        MESSAGE("the device has no bad block");
+        return;
+    }
+    const uint64_t bad = std::strtoull(where, nullptr, 0);
+    Rig rig(bad + kMiB);
+    Program stride("test_stride");
+    test_stride_args args = {.stride = 4096, .count = 16, .len = 4096};
+    exo_stats before = stats();
+    for (int round = 0; round < 20; round++) {
+        Run r = run(rig.grant, stride.id(), args, {.start_offset = bad - 4 * 4096});
+        REQUIRE(r.error == 0);
+        CHECK(r.outcome.cause == EXO_END_IO);
+        CHECK(r.outcome.error == -EIO);
+        CHECK(r.outcome.hops == 4);
+        CHECK(r.outcome.file_offset == bad);
+        CHECK(run(rig.grant, stride.id(), args, {.start_offset = bad + 4096}).outcome.cause ==
+              EXO_END_DONE);
+        // Also as the very first read.
+        CHECK(run(rig.grant, stride.id(), args, {.start_offset = bad}).outcome.cause == EXO_END_IO);
+    }
+    CHECK(stats().io_errors - before.io_errors == 40);
+}
+
+TEST_CASE("block statistics count every read, and none stays in flight") {
+    std::string name = device_path().substr(5);
+    auto read_numbers = [&](const char* file, int count) {
+        std::vector<uint64_t> numbers(static_cast<size_t>(count));
+        std::string path = "/sys/class/block/" + name + "/" + file;
+        FILE* f = fopen(path.c_str(), "re");
+        REQUIRE_MESSAGE(f, path);
+        for (uint64_t& n : numbers) {
+            REQUIRE(fscanf(f, "%lu", &n) == 1);
+        }
+        fclose(f);
+        return numbers;
+    };
+    Rig rig(64 * 4096);
+    Program stride("test_stride");
+    auto before = read_numbers("stat", 11);
+    for (int i = 0; i < 10; i++) {
+        test_stride_args args = {.stride = 4096, .count = 100, .len = 4096};
+        REQUIRE(run(rig.grant, stride.id(), args).outcome.cause == EXO_END_DONE);
+    }
+    auto after = read_numbers("stat", 11);
+    if (after[0] == before[0]) {
+        MESSAGE("the device keeps no statistics");
+        return;
+    }
+    CHECK(after[0] - before[0] == 1000);      // reads
+    CHECK(after[2] - before[2] == 1000 * 8);  // sectors
+    CHECK(after[8] == 0);                     // in flight
+    // Time in reads is that of each read, not since the traversal began.
+    CHECK(after[3] - before[3] < 1000 * 50);
+    auto in_flight = read_numbers("inflight", 2);
+    CHECK(in_flight[0] == 0);
+    CHECK(in_flight[1] == 0);
+}
+
 TEST_CASE("polled traversals") {
-    test_chain_result expected = write_chain(device_path(), 60, 256);
     Rig rig;
-    Program chain("test_chain");
-    Run r = run(rig.grant, chain.id(), 0, {.flags = EXO_TRAVERSE_POLLED});
+    Program stride("test_stride");
+    test_stride_args args = {.stride = 4096, .count = 60, .len = 4096};
+    Run r = run(rig.grant, stride.id(), args, {.flags = EXO_TRAVERSE_POLLED});
     if (r.error == -EOPNOTSUPP) {
         MESSAGE("the device has no poll queues");
         return;
@@ -412,6 +475,18 @@ TEST_CASE("polled traversals") {
     CHECK(r.outcome.polled == 59);
     CHECK(r.outcome.direct == 0);
     CHECK(r.outcome.deferred == 0);
+}
+
+TEST_CASE("a chain is followed by a polling caller") {
+    test_chain_result expected = write_chain(device_path(), 60, 256);
+    Rig rig;
+    Program chain("test_chain");
+    Run r = run(rig.grant, chain.id(), 0, {.flags = EXO_TRAVERSE_POLLED});
+    if (r.error == -EOPNOTSUPP) {
+        return;
+    }
+    REQUIRE(r.error == 0);
+    CHECK(r.outcome.cause == EXO_END_DONE);
     CHECK(memcmp(r.result.data(), &expected, sizeof(expected)) == 0);
 }
 

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Drivers that complete inside the submission, in a softirq and in a timer interrupt; that sleep while they
+# issue; that fail reads; that have no poll queues; and devices that must be refused.
+# time-limit: 400
+. "$EXO_TOP/tests/vm/lib.sh"
+
+need_module
+modprobe fuse
+modprobe null_blk nr_devices=0
+config=/sys/kernel/config/nullb
+mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+
+# null_device NAME ATTRIBUTE=VALUE...: makes a device and sets $device
+null_device() {
+    local name=$1 setting
+    shift
+    mkdir "$config/$name"
+    for setting in size=64 blocksize=512 "$@"; do
+        echo "${setting#*=}" >"$config/$name/${setting%%=*}"
+    done
+    echo 1 >"$config/$name/power"
+    device=/dev/$name
+    wait_until 5 test -b "$device"
+}
+
+remove_null_device() {
+    echo 0 >"$config/$1/power"
+    rmdir "$config/$1"
+}
+
+uapi() {
+    EXO_TEST_DEVICE=$device EXO_TEST_ROUNDS=${EXO_TEST_ROUNDS:-10} \
+        "$EXO_BUILD/tests/uapi/exo_uapi_test" "$@"
+}
+
+# Tests that do not care what the blocks hold.
+dataless="every read*,verdicts,results are*,hop limits*,an endless*,a program's start*,block statistics*"
+dataless+=",opening\, closing*,two revokers*,killed*,the volume's fd*,detaching*,polled*"
+
+for irqmode in 0 1 2; do
+    step "no memory behind it, irqmode $irqmode"
+    null_device nullb0 irqmode=$irqmode completion_nsec=20000
+    uapi -tc="$dataless"
+    remove_null_device nullb0
+
+    step "memory behind it, so the driver may sleep, irqmode $irqmode"
+    null_device nullb0 irqmode=$irqmode completion_nsec=20000 memory_backed=1
+    uapi -ts=traversal,races,grants
+    remove_null_device nullb0
+done
+
+step "4 KiB blocks"
+null_device nullb0 irqmode=2 blocksize=4096 memory_backed=1
+uapi -ts=arguments,traversal -tce="bytes behind*,every read*,a program's start*"
+remove_null_device nullb0
+
+step "poll queues"
+null_device nullb0 irqmode=2 submit_queues=2 poll_queues=1
+uapi -tc="polled*,killed*"
+remove_null_device nullb0
+
+step "one hardware queue, little room in it, a scheduler"
+null_device nullb0 irqmode=2 submit_queues=1 hw_queue_depth=2
+for scheduler in mq-deadline none; do
+    echo $scheduler >/sys/block/nullb0/queue/scheduler
+    uapi -tc="$dataless"
+done
+remove_null_device nullb0
+
+step "a bad block"
+null_device nullb0 irqmode=2
+echo "+2048-2055" >"$config/nullb0/badblocks"
+EXO_TEST_BAD_OFFSET=$((2048 * 512)) uapi -tc="a read that the device fails*"
+remove_null_device nullb0
+
+step "refused: zoned"
+null_device nullb0 zoned=1 zone_size=4 memory_backed=1
+EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+remove_null_device nullb0
+
+step "refused: no blk-mq queue"
+modprobe brd rd_nr=1 rd_size=65536
+device=/dev/ram0
+EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+
+unload_module_check
