@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How a function of the C interface fails: it leaves a line for exo_last_error() and returns -errno.
-// Also keeps exceptions inside.
+// How a function of the C interface fails: it leaves a line for exo_last_error() and returns
+// -errno. Also keeps exceptions inside.
 #pragma once
 
 #include <cerrno>
@@ -32,8 +32,8 @@ int guarded(Body&& body) noexcept {
     }
 }
 
-// Copies the caller's options, whatever version of the structure it was compiled with. A caller that
-// is newer than this library may only leave zero what the library does not know.
+// Copies the caller's options, whatever version of the structure it was compiled with. A caller
+// that is newer than this library may only leave zero what the library does not know.
 template <typename Options>
 int take_options(const Options* given, Options& options) {
     options = Options{};

@@ -9,7 +9,7 @@
 namespace exo::internal {
 
 class Fd {
-   public:
+  public:
     explicit Fd(int fd = -1) : fd_(fd) {}
     Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     Fd& operator=(Fd&& other) noexcept {
@@ -22,7 +22,7 @@ class Fd {
     int get() const { return fd_; }
     int release() { return std::exchange(fd_, -1); }
 
-   private:
+  private:
     int fd_;
 };
 

@@ -22,8 +22,7 @@ int explain_grant(int code) {
         case EBADF:
             return fail(code, "no grant: the file is not open for reading");
         case EXDEV:
-            return fail(code,
-                        "no grant: the file is not on an exo mount that the module serves");
+            return fail(code, "no grant: the file is not on an exo mount that the module serves");
         case ENODATA:
             return fail(code, "no grant: the file is not pinned (exo pin FILE)");
         case ESTALE:
@@ -64,8 +63,8 @@ int exo_grant__info(int grant_fd, struct exo_grant_entry* info) {
     return fail(code, "cannot ask about the grant: %s", errno_text(code).c_str());
 }
 
-int exo_grant__traverse(int grant_fd, uint32_t program_id,
-                        const struct exo_traverse_options* given, struct exo_outcome* outcome) {
+int exo_grant__traverse(int grant_fd, uint32_t program_id, const struct exo_traverse_options* given,
+                        struct exo_outcome* outcome) {
     struct exo_traverse_options options;
     int error = take_options(given, options);
     if (error) return error;
@@ -106,21 +105,36 @@ int exo_grant__traverse(int grant_fd, uint32_t program_id,
 
 const char* exo_end__name(uint32_t cause) {
     switch (cause) {
-        case EXO_END_DONE: return "done";
-        case EXO_END_PROGRAM: return "program gave up";
-        case EXO_END_OUT_OF_RANGE: return "outside the grant's range";
-        case EXO_END_OUT_OF_FILE: return "outside the file";
-        case EXO_END_MISALIGNED: return "misaligned read";
-        case EXO_END_SPLIT: return "read not contiguous on the device";
-        case EXO_END_IO: return "I/O error";
-        case EXO_END_HOP_LIMIT: return "hop limit reached";
-        case EXO_END_TIMEOUT: return "timeout";
-        case EXO_END_CANCELLED: return "cancelled";
-        case EXO_END_REVOKED: return "grant revoked";
-        case EXO_END_DETACHED: return "program detached";
-        case EXO_END_BAD_VERDICT: return "program gave no verdict";
-        case EXO_END_NO_REQUEST: return "device queue not available";
-        default: return "unknown end";
+        case EXO_END_DONE:
+            return "done";
+        case EXO_END_PROGRAM:
+            return "program gave up";
+        case EXO_END_OUT_OF_RANGE:
+            return "outside the grant's range";
+        case EXO_END_OUT_OF_FILE:
+            return "outside the file";
+        case EXO_END_MISALIGNED:
+            return "misaligned read";
+        case EXO_END_SPLIT:
+            return "read not contiguous on the device";
+        case EXO_END_IO:
+            return "I/O error";
+        case EXO_END_HOP_LIMIT:
+            return "hop limit reached";
+        case EXO_END_TIMEOUT:
+            return "timeout";
+        case EXO_END_CANCELLED:
+            return "cancelled";
+        case EXO_END_REVOKED:
+            return "grant revoked";
+        case EXO_END_DETACHED:
+            return "program detached";
+        case EXO_END_BAD_VERDICT:
+            return "program gave no verdict";
+        case EXO_END_NO_REQUEST:
+            return "device queue not available";
+        default:
+            return "unknown end";
     }
 }
 
@@ -134,16 +148,36 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
         case EXO_END_NO_REQUEST:
             code = outcome->error < 0 ? -outcome->error : EIO;
             break;
-        case EXO_END_OUT_OF_RANGE: code = ERANGE; break;
-        case EXO_END_OUT_OF_FILE: code = ENXIO; break;
-        case EXO_END_MISALIGNED: code = EINVAL; break;
-        case EXO_END_SPLIT: code = EXDEV; break;
-        case EXO_END_HOP_LIMIT: code = ELOOP; break;
-        case EXO_END_TIMEOUT: code = ETIMEDOUT; break;
-        case EXO_END_CANCELLED: code = EINTR; break;
-        case EXO_END_REVOKED: code = EKEYREVOKED; break;
-        case EXO_END_DETACHED: code = ESHUTDOWN; break;
-        case EXO_END_BAD_VERDICT: code = EPROTO; break;
+        case EXO_END_OUT_OF_RANGE:
+            code = ERANGE;
+            break;
+        case EXO_END_OUT_OF_FILE:
+            code = ENXIO;
+            break;
+        case EXO_END_MISALIGNED:
+            code = EINVAL;
+            break;
+        case EXO_END_SPLIT:
+            code = EXDEV;
+            break;
+        case EXO_END_HOP_LIMIT:
+            code = ELOOP;
+            break;
+        case EXO_END_TIMEOUT:
+            code = ETIMEDOUT;
+            break;
+        case EXO_END_CANCELLED:
+            code = EINTR;
+            break;
+        case EXO_END_REVOKED:
+            code = EKEYREVOKED;
+            break;
+        case EXO_END_DETACHED:
+            code = ESHUTDOWN;
+            break;
+        case EXO_END_BAD_VERDICT:
+            code = EPROTO;
+            break;
     }
     const char* name = exo_end__name(outcome->cause);
     auto offset = static_cast<unsigned long long>(outcome->file_offset);
@@ -151,6 +185,6 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
         return fail(code, "%s: traversal ended at hop %u, offset %llu: %s (%s)", what,
                     outcome->hops, offset, name, errno_text(-outcome->error).c_str());
     }
-    return fail(code, "%s: traversal ended at hop %u, offset %llu: %s", what, outcome->hops,
-                offset, name);
+    return fail(code, "%s: traversal ended at hop %u, offset %llu: %s", what, outcome->hops, offset,
+                name);
 }

@@ -33,9 +33,9 @@ int explain_missing_device() {
         return fail(ENOSYS, "this kernel is %s, and the exo module needs Linux %u.%u or newer",
                     name.release, kOldestKernelMajor, kOldestKernelMinor);
     }
-    return fail(ENODEV,
-                EXO_DEVICE_PATH " not found: the exo module is not loaded (modprobe exo, or "
-                                "insmod build/kmod/exo.ko)");
+    return fail(ENODEV, EXO_DEVICE_PATH
+                " not found: the exo module is not loaded (modprobe exo, or "
+                "insmod build/kmod/exo.ko)");
 }
 
 // ioctl on a freshly opened /dev/exo, with `what` to complete the sentence "cannot ...".
@@ -108,8 +108,7 @@ int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
                 if (code == EPERM) {
                     return fail(code, "cannot list this: needs root (CAP_SYS_ADMIN)");
                 }
-                return fail(code, "cannot list the module's objects: %s",
-                            errno_text(code).c_str());
+                return fail(code, "cannot list the module's objects: %s", errno_text(code).c_str());
             }
             if (!list.count) return 0;
             for (uint32_t i = 0; i < list.count; i++) {

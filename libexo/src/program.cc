@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Loads BPF objects with traversal programs, has the module attach them, keeps them in bpffs. What a
-// verifier or libbpf says is kept for people to read.
+// Loads BPF objects with traversal programs, has the module attach them, keeps them in bpffs. What
+// a verifier or libbpf says is kept for people to read.
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -61,7 +61,7 @@ struct Function {
 // libbpf reports through one callback of the process. While one of our loads runs, its warnings go
 // to a buffer; the application's own callback comes back afterwards.
 class LibbpfMessages {
-   public:
+  public:
     LibbpfMessages() : lock_(mutex()) {
         text().clear();
         previous_ = libbpf_set_print(&LibbpfMessages::take);
@@ -74,7 +74,7 @@ class LibbpfMessages {
         return text;
     }
 
-   private:
+  private:
     static std::mutex& mutex() {
         static std::mutex mutex;
         return mutex;
@@ -146,8 +146,9 @@ int explain_load(int code, const std::string& path, const std::string& messages,
         return -code;
     }
     if (code == EPERM) {
-        set_error(path + ": not allowed to load BPF programs: needs root (CAP_BPF, CAP_PERFMON "
-                         "and CAP_SYS_ADMIN)",
+        set_error(path +
+                      ": not allowed to load BPF programs: needs root (CAP_BPF, CAP_PERFMON "
+                      "and CAP_SYS_ADMIN)",
                   messages);
         return -code;
     }
@@ -305,8 +306,7 @@ int load(const std::string& path, const exo_program_options* given, exo_program*
         if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS) maps.push_back(map);
     }
     if (maps.empty()) {
-        return fail(ENOMSG, "%s: no traversal program in it (EXO_PROGRAM makes one)",
-                    path.c_str());
+        return fail(ENOMSG, "%s: no traversal program in it (EXO_PROGRAM makes one)", path.c_str());
     }
     error = bpf_object__load(program->object.get());
     log.resize(strnlen(log.data(), log.size()));
@@ -345,7 +345,9 @@ int exo_program__load_memory(const void* object, size_t object_len, const char* 
     });
 }
 
-size_t exo_program__count(const struct exo_program* program) { return program->attached.size(); }
+size_t exo_program__count(const struct exo_program* program) {
+    return program->attached.size();
+}
 
 const char* exo_program__name(const struct exo_program* program, size_t at) {
     return at < program->attached.size() ? program->attached[at].name.c_str() : nullptr;
@@ -367,7 +369,9 @@ int exo_program__function(const struct exo_program* program, size_t at,
     return 0;
 }
 
-void exo_program__close(struct exo_program* program) { delete program; }
+void exo_program__close(struct exo_program* program) {
+    delete program;
+}
 
 int exo_program__find(const char* name, uint32_t* program_id) {
     int fd = exo_module__open();

@@ -2,9 +2,9 @@
 // A file on an exo mount: pin it, unpin it, see where it lies.
 #pragma once
 
-#include <exo/result.hpp>
 #include <fcntl.h>
 #include <unistd.h>
+#include <exo/result.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -16,7 +16,7 @@ namespace exo::inline v0 {
 
 // Owns a descriptor. Everything that libexo hands out as a descriptor can be kept in one.
 class Descriptor {
-   public:
+  public:
     explicit Descriptor(int fd = -1) : fd_(fd) {}
     Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     Descriptor& operator=(Descriptor&& other) noexcept {
@@ -29,12 +29,12 @@ class Descriptor {
     int get() const { return fd_; }
     int release() { return std::exchange(fd_, -1); }
 
-   private:
+  private:
     int fd_;
 };
 
 class File {
-   public:
+  public:
     static Result<File> open(const std::string& path, int flags = O_RDONLY, mode_t mode = 0644) {
         int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
         if (fd < 0) {
@@ -78,7 +78,7 @@ class File {
         return extents;
     }
 
-   private:
+  private:
     File(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
     Result<> named(int returned) const {
         if (returned >= 0) return {};

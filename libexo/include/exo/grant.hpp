@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A grant, the right to run traversals over a range of one pinned file, and one traversal at a time.
+// A grant, the right to run traversals over a range of one pinned file, and one traversal at a
+// time.
 #pragma once
 
 #include <exo/file.hpp>
@@ -7,7 +8,7 @@
 namespace exo::inline v0 {
 
 class Grant {
-   public:
+  public:
     static Result<Grant> open(const File& file, exo_grant_options options = {}) {
         options.size = sizeof(options);
         int fd = exo_grant__open(file.fd(), &options);
@@ -32,7 +33,7 @@ class Grant {
         return outcome;
     }
 
-   private:
+  private:
     Descriptor fd_;
 };
 

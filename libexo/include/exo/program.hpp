@@ -10,7 +10,7 @@
 namespace exo::inline v0 {
 
 class Program {
-   public:
+  public:
     static Result<Program> load(const std::string& path, uint32_t flags = 0) {
         exo_program_options options = {};
         options.size = sizeof(options);
@@ -42,7 +42,7 @@ class Program {
         return all;
     }
 
-   private:
+  private:
     explicit Program(exo_program* program) : program_(program) {}
     struct Closer {
         void operator()(exo_program* program) const { exo_program__close(program); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Builds an index file in one go: collects records in memory, sorts them, writes leaves from left to
-// right and the inner levels above them. The layout is exo_index.h's; nothing here reads an index.
+// Builds an index file in one go: collects records in memory, sorts them, writes leaves from left
+// to right and the inner levels above them. The layout is exo_index.h's; nothing here reads an
+// index.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ uint64_t hash(uint64_t state, std::string_view bytes) {
 
 // Writes nodes one after another, from offset 0 on.
 class NodeWriter {
-   public:
+  public:
     NodeWriter(int fd, uint64_t build_id) : fd_(fd), build_id_(build_id) {
         buffer_.reserve(kWriteBytes);
     }
@@ -93,7 +94,7 @@ class NodeWriter {
     }
     void skip_header() { offset_ = EXO_INDEX_NODE_BYTES; }
 
-   private:
+  private:
     static void seal(unsigned char* bytes, exo_index_node node) {
         node.checksum = 0;
         memcpy(bytes, &node, sizeof(node));
@@ -125,9 +126,9 @@ class NodeWriter {
 // Entries that will make up one leaf or inner node, as long as they fit. Keys are sorted, so that
 // what the first and the last start with, all start with.
 class NodeFill {
-   public:
-    // `payload` bytes follow the key. Slot 0 of an inner node has an empty key that is not compared, so
-    // it is left out of the prefix.
+  public:
+    // `payload` bytes follow the key. Slot 0 of an inner node has an empty key that is not
+    // compared, so it is left out of the prefix.
     bool add(std::string_view key, std::string payload, bool uncompared = false) {
         size_t prefix = prefix_;
         size_t compared = compared_;
@@ -181,7 +182,7 @@ class NodeFill {
         return node;
     }
 
-   private:
+  private:
     struct Entry {
         std::string_view key;
         std::string payload;
@@ -207,7 +208,7 @@ size_t overflow_nodes(size_t value_len) {
 
 // The tree over sorted records without duplicates.
 class TreeWriter {
-   public:
+  public:
     TreeWriter(int fd, const std::vector<Record>& records, uint64_t build_id)
         : records_(records), writer_(fd, build_id) {}
 
@@ -229,7 +230,7 @@ class TreeWriter {
         return writer_.header(header);
     }
 
-   private:
+  private:
     int write_leaves() {
         size_t at = 0;
         do {
@@ -486,4 +487,6 @@ int exo_index_builder__finish(struct exo_index_builder* builder, int fd,
     });
 }
 
-void exo_index_builder__free(struct exo_index_builder* builder) { delete builder; }
+void exo_index_builder__free(struct exo_index_builder* builder) {
+    delete builder;
+}

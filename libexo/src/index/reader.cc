@@ -121,8 +121,7 @@ int read_header(exo_index& index) {
     memcpy(&index.header, buffer.bytes, sizeof(index.header));
     const exo_index_header& header = index.header;
     const char* name = index.name.c_str();
-    if (error > 0 || header.node.magic != EXO_INDEX_MAGIC ||
-        header.node.kind != EXO_INDEX_HEADER) {
+    if (error > 0 || header.node.magic != EXO_INDEX_MAGIC || header.node.kind != EXO_INDEX_HEADER) {
         return fail(EBADMSG, "%s is not an index file (make one with exo index build)", name);
     }
     if (header.version != EXO_INDEX_VERSION || header.node_bytes != EXO_INDEX_NODE_BYTES) {
@@ -231,8 +230,8 @@ int lookup_kernel(const exo_index& index, std::string_view key, exo_lookup& look
     exo_btree_result head;
     memcpy(&head, result, sizeof(head));
     if (outcome.result_len != sizeof(head) + head.value_len) {
-        return fail(EPROTO, "%s: program %u is no index lookup of this version",
-                    index.name.c_str(), index.program_id);
+        return fail(EPROTO, "%s: program %u is no index lookup of this version", index.name.c_str(),
+                    index.program_id);
     }
     lookup.value_len = head.value_len;
     size_t size = std::min<size_t>(head.value_len, lookup.value ? lookup.value_capacity : 0);
@@ -278,7 +277,9 @@ int exo_index__open(int fd, const struct exo_index_options* given, struct exo_in
     });
 }
 
-void exo_index__close(struct exo_index* index) { delete index; }
+void exo_index__close(struct exo_index* index) {
+    delete index;
+}
 
 int exo_index__info(const struct exo_index* index, struct exo_index_info* info) {
     set_info(index->header, *info);
@@ -300,8 +301,8 @@ int exo_index__lookup(const struct exo_index* index, const void* key, size_t key
         } else if (index->options.mode == EXO_INDEX_KERNEL) {
             answer = lookup_kernel(*index, {static_cast<const char*>(key), key_len}, lookup);
         } else {
-            answer = lookup_user(*index, PaddedKey({static_cast<const char*>(key), key_len}),
-                                 lookup);
+            answer =
+                lookup_user(*index, PaddedKey({static_cast<const char*>(key), key_len}), lookup);
         }
         if (given) {
             size_t size = std::min(given->size, sizeof(lookup));

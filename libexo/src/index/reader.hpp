@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads nodes of an index through a file descriptor and checks them. Shared by lookup, scan and verify.
+// Reads nodes of an index through a file descriptor and checks them. Shared by lookup, scan and
+// verify.
 #pragma once
 
 #include <cstdint>
@@ -28,25 +29,26 @@ struct alignas(8) NodeBuffer {
 
 // A key with the zeros that searching wants behind it.
 class PaddedKey {
-   public:
+  public:
     explicit PaddedKey(std::string_view key);
     const void* data() const { return bytes_; }
     uint32_t size() const { return size_; }
     static constexpr uint32_t kBytes = EXO_INDEX_KEY_MAX + EXO_INDEX_SLACK_BYTES;
 
-   private:
+  private:
     alignas(8) unsigned char bytes_[kBytes];
     uint32_t size_;
 };
 
-// Reads the node at an offset; it is of this index, of this kind and level, and undamaged. -EBADMSG if not.
+// Reads the node at an offset; it is of this index, of this kind and level, and undamaged. -EBADMSG
+// if not.
 int read_node(const exo_index& index, uint64_t offset, exo_index_kind kind, uint32_t level,
               NodeBuffer& buffer, bool checksum);
 // -EBADMSG with the file's name and the offset.
 int damaged(const exo_index& index, uint64_t offset, const char* what);
 
-// Appends the value of a leaf's slot to a buffer of `capacity` bytes (no more than fits); *length is the
-// value's own. *nodes counts overflow nodes read.
+// Appends the value of a leaf's slot to a buffer of `capacity` bytes (no more than fits); *length
+// is the value's own. *nodes counts overflow nodes read.
 int read_value(const exo_index& index, const NodeBuffer& leaf, uint32_t slot, bool checksum,
                void* value, size_t capacity, size_t* length, uint32_t* nodes);
 

@@ -37,7 +37,7 @@ bool whole_key(const NodeBuffer& buffer, uint32_t slot, std::string& key) {
 
 // Walks the tree from the root and compares all it finds with the header and with itself.
 class Verifier {
-   public:
+  public:
     explicit Verifier(const exo_index& index) : index_(index) {}
 
     int run() {
@@ -52,7 +52,7 @@ class Verifier {
         return 0;
     }
 
-   private:
+  private:
     // Keys below must be >= low and < high.
     int walk(uint64_t offset, uint32_t level, const std::string* low, const std::string* high) {
         NodeBuffer buffer;
@@ -121,8 +121,8 @@ class Verifier {
 int find_start(const exo_index& index, const PaddedKey& key, NodeBuffer& buffer, uint32_t& slot) {
     __u64 offset = index.header.root_offset;
     for (uint32_t level = index.header.root_level;; level--) {
-        int error = read_node(index, offset, level ? EXO_INDEX_INNER : EXO_INDEX_LEAF, level,
-                              buffer, true);
+        int error =
+            read_node(index, offset, level ? EXO_INDEX_INNER : EXO_INDEX_LEAF, level, buffer, true);
         if (error) return error;
         exo_btree_place place = {};
         if (exo_btree_search(buffer.bytes, key.data(), key.size(), PaddedKey::kBytes, &place)) {
@@ -148,8 +148,8 @@ int exo_index__scan(const struct exo_index* index, const void* from, size_t from
         NodeBuffer buffer;
         uint32_t slot = 0;
         size_t size = std::min<size_t>(from ? from_len : 0, EXO_INDEX_KEY_MAX);
-        int error = find_start(*index, PaddedKey({static_cast<const char*>(from), size}), buffer,
-                               slot);
+        int error =
+            find_start(*index, PaddedKey({static_cast<const char*>(from), size}), buffer, slot);
         if (error) return error;
         std::string key;
         std::vector<char> value(EXO_INDEX_VALUE_MAX);

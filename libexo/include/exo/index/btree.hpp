@@ -15,7 +15,7 @@ namespace exo::inline v0 {
 // Collects records and writes them as an index.
 // REQUIRES: finish() on an empty regular file that is open for writing.
 class IndexBuilder {
-   public:
+  public:
     static Result<IndexBuilder> make(exo_index_builder_options options = {}) {
         options.size = sizeof(options);
         exo_index_builder* builder = nullptr;
@@ -36,7 +36,7 @@ class IndexBuilder {
         return info;
     }
 
-   private:
+  private:
     explicit IndexBuilder(exo_index_builder* builder) : builder_(builder) {}
     struct Freer {
         void operator()(exo_index_builder* builder) const { exo_index_builder__free(builder); }
@@ -46,7 +46,7 @@ class IndexBuilder {
 
 // Lookups may run in several threads at once.
 class Index {
-   public:
+  public:
     static Result<Index> open(const File& file, exo_index_options options = {}) {
         options.size = sizeof(options);
         if (!options.name) options.name = file.path().c_str();
@@ -91,7 +91,7 @@ class Index {
     }
     Result<> verify() const { return check(exo_index__verify(index_.get())); }
 
-   private:
+  private:
     explicit Index(exo_index* index) : index_(index) {}
     struct Closer {
         void operator()(exo_index* index) const { exo_index__close(index); }
