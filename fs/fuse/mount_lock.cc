@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 std::string lock_directory() {
     if (geteuid() == 0) return "/run/exo";
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
     const char* runtime = getenv("XDG_RUNTIME_DIR");
     return runtime ? std::string(runtime) + "/exo" : std::string();
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "fs/base/result.h"
 #include "fs/base/unique_fd.h"
@@ -104,16 +105,9 @@ const char* base_name(const char* path) {
 
 std::string absolute_path(const char* path) {
     // The daemon changes to /, so nothing relative may be left.
-    if (char* real = realpath(path, nullptr)) {
-        std::string result(real);
-        free(real);
-        return result;
-    }
-    if (path[0] == '/') return path;
-    char* here = getcwd(nullptr, 0);
-    std::string result = (here ? std::string(here) : std::string()) + "/" + path;
-    free(here);
-    return result;
+    std::error_code error;
+    const auto real = std::filesystem::canonical(path, error);
+    return error ? std::filesystem::absolute(path, error).string() : real.string();
 }
 
 std::expected<void, std::string> enter_mount_namespace(const std::string& name) {
@@ -154,6 +148,7 @@ std::expected<MountRequest, std::string> parse_command_line(int argc, char** arg
         {"read-only", no_argument, nullptr, 'r'},  {nullptr, 0, nullptr, 0}};
     optind = 0;  // again from the start: a caller may have used getopt before
     opterr = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet
     for (int c; (c = getopt_long(argc, argv, "sfnvFrwN:o:t:", long_options, nullptr)) != -1;) {
         switch (c) {
             case 's':  // sloppy: tolerate unknown options; there is no use in that here

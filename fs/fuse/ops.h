@@ -3,6 +3,8 @@
 // volume, answer.
 #pragma once
 
+#include <bit>
+
 #include "fs/fuse/reply.h"
 
 namespace exo::fuse {
@@ -17,5 +19,9 @@ void set_ioctl_ops(fuse_lowlevel_ops& ops);      // ioctl: pins, layout, attribu
 // Opens an inode; a null pointer after a refusal (EPERM). The caller answers with its address.
 OpenFile* open_file(FileSystem& fs, Ino ino, int flags);
 void close_file(FileSystem& fs, OpenFile* file);
+// The open file that a request comes with.
+inline OpenFile* opened_file(const fuse_file_info* info) {
+    return std::bit_cast<OpenFile*>(static_cast<uintptr_t>(info->fh));
+}
 
 }  // namespace exo::fuse

@@ -25,10 +25,6 @@ void close_file(FileSystem& fs, OpenFile* file) {
 
 namespace {
 
-OpenFile* opened(const fuse_file_info* info) {
-    return reinterpret_cast<OpenFile*>(static_cast<uintptr_t>(info->fh));
-}
-
 void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     FileSystem& fs = file_system(request);
     OpenFile* file = open_file(fs, ino, info->flags);
@@ -51,7 +47,7 @@ void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
 
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
     FileSystem& fs = file_system(request);
-    OpenFile* file = opened(info);
+    OpenFile* file = opened_file(info);
     fuse_reply_err(request, 0);
     close_file(fs, file);
 }

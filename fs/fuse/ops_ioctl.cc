@@ -197,13 +197,12 @@ bool same_command(unsigned int command, unsigned int known) {
 void ioctl(fuse_req_t request, fuse_ino_t ino, unsigned int command, void*, fuse_file_info* info,
            unsigned flags, const void* in, size_t in_bytes, size_t out_bytes) {
     const bool directory = (flags & FUSE_IOCTL_DIR) != 0;
-    const IoctlRequest call{
-        request,
-        file_system(request),
-        ino,
-        directory ? nullptr : reinterpret_cast<const OpenFile*>(static_cast<uintptr_t>(info->fh)),
-        std::span(static_cast<const std::byte*>(in), in_bytes),
-        out_bytes};
+    const IoctlRequest call{request,
+                            file_system(request),
+                            ino,
+                            directory ? nullptr : opened_file(info),
+                            std::span(static_cast<const std::byte*>(in), in_bytes),
+                            out_bytes};
     if (same_command(command, EXO_FILE_INFO)) return file_info(call);
     if (same_command(command, EXO_FILE_PIN)) return file_pin(call);
     if (same_command(command, EXO_FILE_UNPIN)) return file_unpin(call);

@@ -52,6 +52,7 @@ int umount_main(int argc, char** argv) {
     std::string mount_namespace;
     optind = 0;
     opterr = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread
     for (int c; (c = getopt(argc, argv, "flnrvN:t:")) != -1;) {
         if (c == 'f')
             flags |= MNT_FORCE;
