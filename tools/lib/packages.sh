@@ -9,6 +9,7 @@ exo_packages() {
 # Compile user space
 g++ | the C++ compiler
 cmake ninja-build pkg-config | configure and run the build
+ccache | compiles nothing twice
 libfuse3-dev fuse3 | the file system daemon and mounting it
 liburing-dev | block I/O of the daemon, asynchronous lookups
 libblkid-dev | sees what is on a drive before it is overwritten
