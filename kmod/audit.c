@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A ring of fixed events under one spinlock. Only failures and changes of state are audited, never
- * a hop, so the lock is not on any hot path. The ring overwrites its oldest events; what nobody had read by
- * then is counted as lost.
+ * a hop, so the lock is not on any hot path. The ring overwrites its oldest events; what nobody had
+ * read by then is counted as lost.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>

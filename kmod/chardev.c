@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/exo and its ioctl table. Any process may open it: each command checks by itself what it needs, a
- * capability or a file descriptor.
+ * /dev/exo and its ioctl table. Any process may open it: each command checks by itself what it
+ * needs, a capability or a file descriptor.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>

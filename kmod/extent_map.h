@@ -65,8 +65,8 @@ void exo_extent_map_build(struct exo_extent_map *map, void *memory,
  *
  * Context: any. The map is immutable, so no lock is needed while a reference to its pin is held.
  */
-static inline enum exo_place exo_extent_map_find(const struct exo_extent_map *map, u64 offset, u32 len,
-						 u64 *target)
+static inline enum exo_place exo_extent_map_find(const struct exo_extent_map *map, u64 offset,
+						 u32 len, u64 *target)
 {
 	const u64 *starts = map->starts;
 	u32 base = 0, n = map->count;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opens grants after all checks, counts them per user, and counts what is in flight on each. The fd over a
- * grant is grant_fd.c's, what runs on it traversal.c's.
+ * Opens grants after all checks, counts them per user, and counts what is in flight on each. The fd
+ * over a grant is grant_fd.c's, what runs on it traversal.c's.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -80,14 +80,22 @@ void exo_grant_get(struct exo_grant *grant)
 	kref_get(&grant->ref);
 }
 
+static void grant_free_rcu(struct rcu_head *rcu)
+{
+	struct exo_grant *grant = container_of(rcu, struct exo_grant, rcu);
+
+	put_pid(grant->pid);
+	kfree(grant);
+}
+
 static void grant_free(struct kref *ref)
 {
 	struct exo_grant *grant = container_of(ref, struct exo_grant, ref);
 
 	exo_pin_remove_grant(grant->pin, grant);
 	exo_pin_put(grant->pin);
-	put_pid(grant->pid);
-	kfree_rcu(grant, rcu);
+	/* A listing may be looking at the grant and at its pid. */
+	call_rcu(&grant->rcu, grant_free_rcu);
 }
 
 /**
@@ -107,8 +115,8 @@ void exo_grant_put(struct exo_grant *grant)
  * exo_grant_enter() - begin a traversal
  * @grant: referenced by the caller
  *
- * The increment comes before the look at the pin's state, and a cut comes before the look at the count
- * (see pin.c), so one of the two always notices the other.
+ * The increment comes before the look at the pin's state, and a cut comes before the look at the
+ * count (see pin.c), so one of the two always notices the other.
  *
  * Context: any.
  * Return: 0; -EAGAIN the in-flight limit is reached; -EKEYREVOKED the pin was cut.
@@ -295,7 +303,10 @@ static int open_checked(struct exo_ioctl_call *call, struct request *request)
 	struct exo_pinned *pin;
 	int ret;
 
-	/* A descriptor opened with O_PATH stands for no right to read; fdget() does not give it out. */
+	/*
+	 * A descriptor opened with O_PATH stands for no right to read; fdget() does not give it
+	 * out.
+	 */
 	CLASS(fd, f)(arg->file_fd);
 	if (!fd_file(f))
 		return -EBADF;

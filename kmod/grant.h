@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A grant: the right to read a byte range of one pinned file through the module. It is checked once,
- * when it is opened; afterwards each read costs only exo_grant_check_read().
+ * A grant: the right to read a byte range of one pinned file through the module. It is checked
+ * once, when it is opened; afterwards each read costs only exo_grant_check_read().
  *
- * Lifetime: referenced by its fd and by every traversal, so it outlives the fd while a read is in flight.
+ * Lifetime: referenced by its fd and by every traversal, so it outlives the fd while a read is in
+ * flight.
  */
 #ifndef EXO_GRANT_H
 #define EXO_GRANT_H
@@ -31,7 +32,7 @@ struct exo_grant {
 	u64 id;
 	u64 range_start;
 	u64 range_end;			/* exclusive; at most the file's size */
-	u64 read_end;			/* as range_end, but whole blocks where that is the end of the file */
+	u64 read_end;			/* as range_end, but whole blocks at the end of the file */
 	u64 file_read_end;		/* the file's size in whole blocks */
 	u32 hop_limit;
 	u32 in_flight_limit;

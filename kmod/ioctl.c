@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The size and copy rules that exo.h promises for every ioctl. Leaves all meaning to the handlers. */
+/*
+ * The size and copy rules that exo.h promises for every ioctl. Leaves all meaning to the handlers.
+ */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
 #include <linux/file.h>
@@ -63,8 +65,9 @@ int exo_ioctl_new_fd(struct exo_ioctl_call *call, const char *name,
  * @user_arg: address of the structure
  *
  * Context: process, may sleep.
- * Return: 0 or the new fd; -ENOTTY unknown command; -EINVAL structure smaller than the first published;
- * -E2BIG larger than the module's with a part that is not zero; -EFAULT; or what the handler says.
+ * Return: 0 or the new fd; -ENOTTY unknown command; -EINVAL structure smaller than the first
+ * published; -E2BIG larger than the module's with a part that is not zero; -EFAULT; or what the
+ * handler says.
  */
 long exo_ioctl_dispatch(const struct exo_ioctl *table, size_t entries, struct file *file,
 			unsigned int command, unsigned long user_arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How every exo fd serves ioctls: one table per kind of fd, sizes taken from the command, user memory
- * copied once in and once out. What a command means is left to its handler.
+ * How every exo fd serves ioctls: one table per kind of fd, sizes taken from the command, user
+ * memory copied once in and once out. What a command means is left to its handler.
  */
 #ifndef EXO_IOCTL_H
 #define EXO_IOCTL_H
@@ -15,9 +15,9 @@
 
 struct exo_ioctl_call {
 	struct file *file;		/* that the ioctl was called on */
-	void *arg;			/* the kernel's copy, completed with zeros; copied back on success */
+	void *arg;			/* the kernel's copy, completed with zeros */
 	struct file *new_file;		/* set by a handler whose result is a new fd */
-	int new_fd;			/* reserved by that handler; installed after the copy back */
+	int new_fd;			/* reserved by it, installed after the copy back */
 };
 
 struct exo_ioctl {

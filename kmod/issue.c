@@ -3,9 +3,10 @@
  * Allocation, first issue and reissue of a traversal's request. What to read is traversal.c's.
  *
  * A request is first issued by blk_insert_cloned_request(), which knows schedulers, limits and
- * accounting. It is reissued through the driver's queue_rq() under the same RCU protection as the block layer's
- * own dispatch, so that quiescing the queue stops us too. The block layer's entry points would be wrong there:
- * they may hand the request to a scheduler that has already been told that it finished.
+ * accounting. It is reissued through the driver's queue_rq() under the same RCU protection as the
+ * block layer's own dispatch, so that quiescing the queue stops us too. The block layer's entry
+ * points would be wrong there: they may hand the request to a scheduler that has already been told
+ * that it finished.
  */
 #include <linux/blk-mq.h>
 #include <linux/delay.h>
@@ -40,7 +41,7 @@ MODULE_PARM_DESC(direct_issue,
 		 "Reissue reads inside the completion interrupt: 0 never, 1 where it is safe (default), 2 also on a kernel with lockdep, which cannot see why it is safe");
 
 /**
- * exo_issue_direct_allowed() - whether this kernel and its administrator allow direct reissue at all
+ * exo_issue_direct_allowed() - whether kernel and administrator allow direct reissue at all
  *
  * Lockdep knows lock classes used in and out of interrupts, but not our argument below, and would
  * report a driver's submission lock. Without a preemption count there is no argument.
@@ -55,11 +56,11 @@ bool exo_issue_direct_allowed(void)
 }
 
 /*
- * Drivers take their submission lock with a plain spin_lock(), so issuing from an interrupt deadlocks
- * if the interrupted code, or the interrupt handler itself (virtio_blk), holds that lock. Holding a
- * spinlock raises the preemption count; so a hard interrupt that finds nothing but itself in the
- * count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a task the
- * count must be zero.
+ * Drivers take their submission lock with a plain spin_lock(), so issuing from an interrupt
+ * deadlocks if the interrupted code, or the interrupt handler itself (virtio_blk), holds that lock.
+ * Holding a spinlock raises the preemption count; so a hard interrupt that finds nothing but itself
+ * in the count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a
+ * task the count must be zero.
  */
 static bool no_lock_held_here(void)
 {
@@ -100,8 +101,8 @@ static void prepare(struct exo_traversal *t, bool with_cgroup)
 	blk_opf_t opf = REQ_OP_READ | (t->polled ? REQ_POLLED : 0);
 
 	/*
-	 * A bio that a scheduler may see needs its cgroup. One that goes to the driver needs only the
-	 * device; current may be anybody there.
+	 * A bio that a scheduler may see needs its cgroup. One that goes to the driver needs only
+	 * the device; current may be anybody there.
 	 */
 	bio_init(&t->bio, with_cgroup ? volume->bdev : NULL, &t->bvec, 1, opf);
 	t->bio.bi_bdev = volume->bdev;
@@ -165,12 +166,17 @@ static bool reusable(struct request *rq)
 	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
 	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
 		return false;
+	/* The hardware queue's last CPU is going offline and waits for us. */
+	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state))
+		return false;
 	/*
-	 * The timeout handler may be looking at the read that just completed. It must not find the next
-	 * one under the same request, so a request that somebody else holds is not used again. Whoever
-	 * takes a reference after this point sees the state below or the next read's deadline.
+	 * The timeout handler may be looking at the read that just completed. It must not find the
+	 * next one under the same request, so a request that somebody else holds is not used again.
+	 * Whoever takes a reference after this point sees the state below or the next read's
+	 * deadline.
 	 */
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
+	/* The state before the look at the reference; the handler does it the other way round. */
 	smp_mb();
 	return atomic_read(&rq->ref) == 1;
 }
@@ -182,10 +188,10 @@ static void prepare_reissue(struct exo_traversal *t)
 	u64 now;
 
 	/*
-	 * RQF_DONTPREP is a driver's mark that its part of the request is set up, for the read before.
-	 * The block layer reads it too: a marked request that the driver requeues goes around the
-	 * scheduler. The scheduler has finished with ours, so where there is one and the driver does
-	 * not use the mark, we set it.
+	 * RQF_DONTPREP is a driver's mark that its part of the request is set up, for the read
+	 * before. The block layer reads it too: a marked request that the driver requeues goes
+	 * around the scheduler. The scheduler has finished with ours, so where there is one and the
+	 * driver does not use the mark, we set it.
 	 */
 	rq->rq_flags &= ~(RQF_DONTPREP | RQF_TIMED_OUT);
 	if (rq->rq_flags & RQF_SCHED_TAGS && !t->driver_preps)
@@ -235,7 +241,7 @@ static blk_status_t queue_rq_unless_stopped(struct request *rq)
 	return status;
 }
 
-/* Whoever quiesces the queue waits for these read sides, as for those of the block layer's dispatch. */
+/* Whoever quiesces the queue waits for these read sides, as for the block layer's own. */
 static blk_status_t dispatch(struct request *rq)
 {
 	struct blk_mq_tag_set *set = rq->q->tag_set;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reads on the device's own queue. One blk-mq request serves a whole traversal and is issued again from
- * wherever its completion is handled, if that is safe there; else a worker does it.
+ * Reads on the device's own queue. One blk-mq request serves a whole traversal and is issued again
+ * from wherever its completion is handled, if that is safe there; else a worker does it.
  */
 #ifndef EXO_ISSUE_H
 #define EXO_ISSUE_H
@@ -13,15 +13,16 @@ struct workqueue_struct;
 
 /* Who drives a traversal right now. */
 enum exo_context {
-	EXO_CONTEXT_CALLER,		/* the ioctl, before its first read was handed to the driver */
+	EXO_CONTEXT_CALLER,		/* the ioctl, until its first read is in flight */
 	EXO_CONTEXT_COMPLETION,		/* the driver's completion, whatever context that is */
 	EXO_CONTEXT_WORKER,
 	EXO_CONTEXT_POLLER,		/* the ioctl of a polled traversal, from beginning to end */
 };
 
 /*
- * Between the issuer and the completion, which may come on another CPU before the driver has returned
- * to the issuer, or inside that very call: whoever comes second goes on with the traversal.
+ * Between the issuer and the completion, which may come on another CPU before the driver has
+ * returned to the issuer, or inside that very call: whoever comes second goes on with the
+ * traversal.
  */
 enum exo_phase {
 	EXO_PHASE_OWNED,		/* no read in flight */
@@ -33,7 +34,7 @@ enum exo_phase {
 enum exo_issue_result {
 	EXO_ISSUE_GONE,			/* in flight; the traversal now belongs to its completion */
 	EXO_ISSUE_ARRIVED,		/* completed already; the caller goes on */
-	EXO_ISSUE_DEFER,		/* not issued: not safe or not possible here, a worker must */
+	EXO_ISSUE_DEFER,		/* not issued: cannot be here, a worker must */
 	EXO_ISSUE_FAILED,		/* not issued: t->cause and t->error say why */
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a traversal program may call. The verifier lets only a trusted exo_hop_context in, and only
- * programs of our type ever get one, so the traversal around it is the one that runs the program. Whether
- * a read is allowed is decided after the verdict, by traversal.c.
+ * programs of our type ever get one, so the traversal around it is the one that runs the program.
+ * Whether a read is allowed is decided after the verdict, by traversal.c.
  */
 #include <linux/bpf.h>
 #include <linux/btf.h>

@@ -31,10 +31,14 @@
 #define EXO_MAX_GRACE_MS		60000U
 #define EXO_DRAIN_TIMEOUT_MS		60000U
 
-/* A killed caller waits this long for its read to complete, then leaves it to the reference count. */
+/*
+ * A killed caller waits this long for its read to complete, then leaves it to the reference count.
+ */
 #define EXO_CANCEL_WAIT_MS		100U
 
-/* Blocks that one interrupt may work off without leaving it (holes, reads that complete at once). */
+/*
+ * Blocks that one interrupt may work off without leaving it (holes, reads that complete at once).
+ */
 #define EXO_INTERRUPT_BURST		16U
 
 /* Pauses of a worker or caller whose request the driver has no room for. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* EXO_IOC_LIST: pages through the objects of a kind. What an entry says is left to its object's file. */
+/*
+ * EXO_IOC_LIST: pages through the objects of a kind. What an entry says is left to its object's
+ * file.
+ */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/minmax.h>
@@ -70,7 +73,8 @@ static const struct list_kind {
 	[EXO_LIST_VOLUMES] = { &exo_volumes, fill_volume, sizeof(struct exo_volume_entry), true },
 	[EXO_LIST_PINS] = { &exo_pins, fill_pin, sizeof(struct exo_pin_entry), true },
 	[EXO_LIST_GRANTS] = { &exo_grants, fill_grant, sizeof(struct exo_grant_entry), false },
-	[EXO_LIST_PROGRAMS] = { &exo_programs, fill_program, sizeof(struct exo_program_entry), false },
+	[EXO_LIST_PROGRAMS] = { &exo_programs, fill_program, sizeof(struct exo_program_entry),
+				false },
 };
 
 /* The first visible object after *@id; false = there is none. */

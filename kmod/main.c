@@ -20,7 +20,9 @@ static int __init exo_init(void)
 	ret = exo_traversal_init();
 	if (ret)
 		goto err_audit;
-	/* Neither of the two is undone by hand: the module's type information goes with the module. */
+	/*
+	 * Neither of the two is undone by hand: the module's type information goes with the module.
+	 */
 	ret = exo_kfuncs_init();
 	if (ret)
 		goto err_traversal;

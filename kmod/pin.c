@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Registers extent maps and ends them: mark, notify, wait for the holders, cut, drain. The map's rules
- * are extent_map.c's, what a holder may do is grant.c's.
+ * Registers extent maps and ends them: mark, notify, wait for the holders, cut, drain. The map's
+ * rules are extent_map.c's, what a holder may do is grant.c's.
  */
 #include <linux/cleanup.h>
 #include <linux/jiffies.h>
@@ -164,7 +164,10 @@ int exo_pin_register(struct exo_ioctl_call *call)
 	ret = read_map(pin, arg->extents, arg->extent_count);
 	if (ret)
 		goto err_put;
-	/* Once published the pin may be ended by another thread, so one more reference for the answer. */
+	/*
+	 * Once published the pin may be ended by another thread, so one more reference for the
+	 * answer.
+	 */
 	kref_get(&pin->ref);
 	ret = publish(volume, pin);
 	if (ret)
@@ -296,6 +299,7 @@ static u32 cut(struct exo_pinned *pin)
 		}
 	}
 	spin_unlock(&pin->lock);
+	/* Orders the cut before the look at what is in flight. */
 	smp_mb();
 	exo_count_add(revoked_grants, revoked);
 	wake_up_all(&pin->wait);
@@ -342,7 +346,8 @@ static int cut_and_drain(struct exo_pinned *pin, struct exo_unpin *result)
 }
 
 /* Forgets a drained pin; does nothing when another thread was first. */
-static void forget(struct exo_volume *volume, struct exo_pinned *pin, const struct exo_unpin *result)
+static void forget(struct exo_volume *volume, struct exo_pinned *pin,
+		   const struct exo_unpin *result)
 {
 	lockdep_assert_held(&volume->lock);
 	if (xa_load(&volume->pins, pin->ino) != pin)
@@ -432,7 +437,9 @@ int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms)
 	if (READ_ONCE(volume->gone))
 		return -ENODEV;
 
-	/* All holders are told before any is waited for, so that one grace period serves them all. */
+	/*
+	 * All holders are told before any is waited for, so that one grace period serves them all.
+	 */
 	while ((pin = next_pin(volume, &ino))) {
 		begin_revocation(pin);
 		exo_pin_put(pin);

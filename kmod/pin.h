@@ -45,7 +45,7 @@ struct exo_pinned {
 	enum exo_pin_state state;
 
 	spinlock_t lock;		/* guards grants; taken in process context only */
-	struct list_head grants;	/* exo_grant.pin_entry: open ones, and closed ones still reading */
+	struct list_head grants;	/* open ones, and closed ones still reading */
 	atomic_t open_grants;
 	wait_queue_head_t wait;		/* grace, drain and poll */
 

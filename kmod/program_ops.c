@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The struct_ops type behind traversal programs: what the verifier allows them, their names and ids, and
- * the drain at detach. What they may call besides helpers is kfuncs.c's.
+ * The struct_ops type behind traversal programs: what the verifier allows them, their names and
+ * ids, and the drain at detach. What they may call besides helpers is kfuncs.c's.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_verifier.h>
@@ -39,7 +39,7 @@ static bool is_valid_access(int off, int size, enum bpf_access_type type,
 static int refuse_write(struct bpf_verifier_log *log, const struct bpf_reg_state *reg, int off,
 			int size)
 {
-	bpf_log(log, "exo: a traversal program may write its result (exo_result) and its maps only\n");
+	bpf_log(log, "exo: a program may write its result (exo_result) and its maps only\n");
 	return -EACCES;
 }
 
@@ -97,7 +97,9 @@ static int check_member(const struct btf_type *t, const struct btf_member *membe
 	return prog->sleepable ? -EINVAL : 0;
 }
 
-/* Letters, digits and the punctuation of file and package names; nothing that confuses a listing. */
+/*
+ * Letters, digits and the punctuation of file and package names; nothing that confuses a listing.
+ */
 static bool valid_name(const char *name)
 {
 	size_t len = strnlen(name, EXO_PROGRAM_NAME_BYTES);
@@ -337,6 +339,7 @@ void exo_program_fill_entry(const struct exo_program *program, struct exo_progra
 
 	for_each_possible_cpu(cpu)
 		ended += READ_ONCE(per_cpu_ptr(program->counters, cpu)->ended);
+	/* Ends are read before starts, so that the difference is never negative. */
 	smp_rmb();
 	for_each_possible_cpu(cpu) {
 		started += READ_ONCE(per_cpu_ptr(program->counters, cpu)->started);

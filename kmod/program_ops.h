@@ -19,9 +19,10 @@
 struct exo_ioctl_call;
 
 /*
- * What the verifier knows a program's argument as. Programs call it struct exo_hop and see no more of
- * it. For a kfunc's argument that is a structure of numbers only, the verifier takes any memory of that
- * size, such as the program's stack; the pointer makes it insist on the object that the program was given.
+ * What the verifier knows a program's argument as. Programs call it struct exo_hop and see no more
+ * of it. For a kfunc's argument that is a structure of numbers only, the verifier takes any memory
+ * of that size, such as the program's stack; the pointer makes it insist on the object that the
+ * program was given.
  */
 struct exo_hop_context {
 	struct exo_hop hop;

@@ -26,9 +26,9 @@ void exo_stats_read(struct exo_stats *stats)
 	int cpu;
 
 	memset(stats, 0, sizeof(*stats));
-	/* Ends are read before starts, so that the difference is never negative. */
 	for_each_possible_cpu(cpu)
 		ended += READ_ONCE(per_cpu(exo_counters.traversals_ended, cpu));
+	/* Ends are read before starts, so that the difference is never negative. */
 	smp_rmb();
 	for_each_possible_cpu(cpu) {
 		const struct exo_counters *c = per_cpu_ptr(&exo_counters, cpu);

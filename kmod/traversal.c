@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state machine of a traversal and the ioctl that runs one. How a read gets to the device and back is
- * issue.c's.
+ * The state machine of a traversal and the ioctl that runs one. How a read gets to the device and
+ * back is issue.c's.
  *
  * The engine (everything from exo_traversal_run() to end()) runs in any context, hard interrupt
  * included, and allocates nothing.
@@ -511,7 +511,7 @@ int __init exo_traversal_init(void)
 	cache = KMEM_CACHE(exo_traversal, SLAB_HWCACHE_ALIGN);
 	if (!cache)
 		return -ENOMEM;
-	/* Bound to the CPU whose completion asks, at high priority: the application waits for it. */
+	/* On the CPU whose completion asks, at high priority: the application waits for it. */
 	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	if (!workers) {
 		kmem_cache_destroy(cache);
@@ -524,11 +524,14 @@ int __init exo_traversal_init(void)
  * exo_traversal_exit() - undo exo_traversal_init()
  *
  * No grant is open and no volume attached, so nothing is in flight. Traversals whose callers left
- * early may still wait to be freed, and the last completions may still be on their way out of our code.
+ * early may still wait to be freed, and the last completions may still be on their way out of our
+ * code.
  */
 void exo_traversal_exit(void)
 {
+	/* Out of interrupts, and out of tasks that were preempted on their way. */
 	synchronize_rcu();
+	synchronize_rcu_tasks();
 	destroy_workqueue(workers);
 	kmem_cache_destroy(cache);
 }

@@ -2,9 +2,9 @@
 /*
  * One traversal: read, step, check, read again, until its program or one of the limits ends it.
  *
- * Ownership: exactly one context at a time drives a traversal (see issue.h for how it is handed over),
- * and only that context touches it. Two references: the caller's, who waits and copies the result out, and
- * the engine's, dropped at the end. A killed caller may leave first.
+ * Ownership: exactly one context at a time drives a traversal (see issue.h for how it is handed
+ * over), and only that context touches it. Two references: the caller's, who waits and copies the
+ * result out, and the engine's, dropped at the end. A killed caller may leave first.
  */
 #ifndef EXO_TRAVERSAL_H
 #define EXO_TRAVERSAL_H
@@ -66,7 +66,7 @@ struct exo_traversal {
 	struct bio bio;
 	struct bio_vec bvec;
 	struct work_struct work;
-	bool arrived;			/* for the worker: a block is to be stepped, not a read to be issued */
+	bool arrived;			/* for the worker: step a block; else issue the read */
 
 	/* Outcome. */
 	bool finishing;			/* the program's finish runs */

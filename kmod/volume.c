@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attach and detach of block devices, the volume fd, and the binding of a mount. What a pin is and how
- * it ends is left to pin.c.
+ * Attach and detach of block devices, the volume fd, and the binding of a mount. What a pin is and
+ * how it ends is left to pin.c.
  */
 #include <linux/backing-dev.h>
 #include <linux/blk-integrity.h>
@@ -30,7 +30,11 @@ static u32 next_volume_id;
 static void audit_volume(const struct exo_volume *volume, u32 type, int error)
 {
 	exo_audit(&(struct exo_audit_event){
-		.type = type, .error = error, .volume_id = volume->id, .length = volume->size_bytes });
+		.type = type,
+		.error = error,
+		.volume_id = volume->id,
+		.length = volume->size_bytes,
+	});
 }
 
 void exo_volume_get(struct exo_volume *volume)
@@ -110,9 +114,10 @@ static int bind_mount(struct exo_ioctl_call *call)
 		return -EBADF;
 
 	/*
-	 * A superblock's bdi names a mount for ever: every FUSE mount makes its own, and our reference
-	 * keeps its address from being used again. A reference to the superblock would keep umount
-	 * from finishing. The shared no-op bdi would name half the mounts of the system.
+	 * A superblock's bdi names a mount for ever: every FUSE mount makes its own, and our
+	 * reference keeps its address from being used again. A reference to the superblock would
+	 * keep umount from finishing. The shared no-op bdi would name half the mounts of the
+	 * system.
 	 */
 	sb = file_inode(file)->i_sb;
 	bdi = sb->s_bdi;
@@ -210,8 +215,8 @@ static void read_geometry(struct exo_volume *volume)
 
 	/*
 	 * A read's buffer is one physically contiguous and naturally aligned run of at most
-	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits alone. A boundary below a page
-	 * is impossible.
+	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits alone. A boundary below a
+	 * page is impossible.
 	 */
 	segment_bytes = min3(segment_bytes, (u64)queue_segment_boundary(queue) + 1,
 			     (u64)EXO_MAX_HOP_BYTES);
@@ -248,7 +253,8 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
 	xa_init(&volume->pins);
 	memcpy(volume->uuid, uuid, EXO_UUID_BYTES);
 
-	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume, NULL);
+	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume,
+						  NULL);
 	if (IS_ERR(volume->bdev_file)) {
 		ret = PTR_ERR(volume->bdev_file);
 		goto err_free;
@@ -316,7 +322,7 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 		return -EBADF;
 
 	guard(mutex)(&exo_volumes_lock);
-	/* The device cannot have been replaced behind its number while the caller and we hold it open. */
+	/* Compared by object: while we hold the device open it is not replaced behind its number. */
 	volume = find_by_device(I_BDEV(fd_file(f)->f_mapping->host));
 	reattached = volume;
 	if (reattached) {
@@ -396,7 +402,8 @@ int exo_volume_release(struct exo_ioctl_call *call)
  * @file: any open file
  *
  * Device and inode numbers are recycled and anybody may mount a FUSE file system, so neither says
- * anything. The address of the bound mount's bdi, which the volume keeps alive, belongs to that mount only.
+ * anything. The address of the bound mount's bdi, which the volume keeps alive, belongs to that
+ * mount only.
  *
  * Context: process, may sleep.
  * Return: a referenced volume, or NULL.

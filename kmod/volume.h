@@ -2,9 +2,9 @@
 /*
  * A volume: a block device that exo holds exclusively, the mount bound to it, and its pins.
  *
- * Lifetime: the device is held from attach until detach, or until the volume fd is closed and no pin
- * is left; the memory until the last pin that refers to it is freed. While the device is held the volume also
- * holds the module, since it may have no fd.
+ * Lifetime: the device is held from attach until detach, or until the volume fd is closed and no
+ * pin is left; the memory until the last pin that refers to it is freed. While the device is held
+ * the volume also holds the module, since it may have no fd.
  *
  * Lock order: exo_volumes_lock, then volume->lock, then pin->lock.
  */

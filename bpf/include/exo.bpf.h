@@ -56,15 +56,18 @@
  */
 struct exo_program_ops {
 	/*
-	 * Optional, before the first read. EXO_NEXT after exo_read() chooses the first read; EXO_NEXT
-	 * alone keeps the caller's; EXO_DONE ends at once. There is no block yet: exo_block() gives NULL.
+	 * Optional, before the first read. EXO_NEXT after exo_read() chooses the first read;
+	 * EXO_NEXT alone keeps the caller's; EXO_DONE ends at once. There is no block yet:
+	 * exo_block() gives NULL.
 	 */
 	int (*start)(struct exo_hop *hop);
-	/* Required, for each block that arrived. Returns an enum exo_verdict or a negative errno. */
+	/*
+	 * Required, for each block that arrived. Returns an enum exo_verdict or a negative errno.
+	 */
 	int (*step)(struct exo_hop *hop);
 	/*
-	 * Optional, once after the last step of a traversal whatever its end, where a program gives back
-	 * what it keeps per traversal. There is no block any more.
+	 * Optional, once after the last step of a traversal whatever its end, where a program gives
+	 * back what it keeps per traversal. There is no block any more.
 	 */
 	void (*finish)(struct exo_hop *hop);
 	char name[EXO_PROGRAM_NAME_BYTES];
@@ -87,15 +90,16 @@ extern const __u8 *exo_args(const struct exo_hop *hop, const size_t rdonly_buf_s
 #define exo_args(hop, bytes)	((const void *)exo_args((hop), (bytes)))
 
 /*
- * The result area: zeroed before the traversal starts, kept from hop to hop, copied out at its end as
- * far as exo_report() says. NULL if it is shorter than rdwr_buf_size, a constant.
+ * The result area: zeroed before the traversal starts, kept from hop to hop, copied out at its end
+ * as far as exo_report() says. NULL if it is shorter than rdwr_buf_size, a constant.
  */
 extern __u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size) __ksym;
 #define exo_result(hop, bytes)	((void *)exo_result((hop), (bytes)))
 
 /*
- * Says what to read next; the last call before EXO_NEXT counts. Whether the read is allowed is found
- * out after the verdict. Returns 0, or -EINVAL where nothing can be read any more (in finish).
+ * Says what to read next; the last call before EXO_NEXT counts. Whether the read is allowed is
+ * found out after the verdict. Returns 0, or -EINVAL where nothing can be read any more (in
+ * finish).
  */
 extern int exo_read(const struct exo_hop *hop, __u64 offset, __u32 len) __ksym;
 

@@ -189,7 +189,7 @@ struct exo_stats {
 	__u64 traversals;
 	__u64 hops;			/* blocks handed to a program */
 	__u64 issued_first;		/* first reads, issued by the caller's own context */
-	__u64 issued_direct;		/* reissued inside the completion interrupt */
+	__u64 issued_direct;		/* reissued inside the completion, mostly its interrupt */
 	__u64 issued_polled;		/* reissued by a polling caller */
 	__u64 issued_deferred;		/* reissued by a worker, because a direct issue was not safe */
 	__u64 holes;			/* hops answered with zeros, no read */
@@ -274,10 +274,11 @@ struct exo_release {
 
 /*
  * EXO_VOLUME_BIND_MOUNT: from now on files of this FUSE mount name the volume's inodes (st_ino) and
- * generations. A later call replaces an earlier one. Errors: EBADF; EINVAL not a FUSE mount.
+ * generations. A later call replaces an earlier one. Errors: EBADF; EINVAL not a FUSE mount; ENODEV
+ * the volume was detached.
  */
 struct exo_bind_mount {
-	__s32 mount_fd;			/* in: any fd on the mount, for example of its root */
+	__s32 mount_fd;			/* in: any fd on the mount, O_PATH will do */
 	__u32 flags;			/* in: 0 */
 };
 
@@ -294,7 +295,8 @@ struct exo_extent {
  * logical block. Gaps are holes and read as zeros. The caller promises that the data is on stable
  * storage, that no extent is unwritten, and that nothing will change it until EXO_VOLUME_UNPIN returned.
  * The memory of the map is charged to the caller.
- * Errors: EINVAL; E2BIG too many extents; EEXIST this inode is pinned; ENOMEM; EFAULT.
+ * Errors: EINVAL, also for a generation over 32 bits, which an inode in memory cannot hold; E2BIG too
+ * many extents; EEXIST this inode is pinned; ENODEV the volume was detached; ENOMEM; EFAULT.
  */
 struct exo_pin {
 	__u64 ino;			/* in: not 0 */
@@ -364,7 +366,7 @@ struct exo_outcome {
 	__u32 hops;			/* blocks handed to the program */
 	__u32 result_len;		/* bytes of the result that the program declared valid */
 	__u64 file_offset;		/* of the last read, or of the one that was refused */
-	__u32 direct;			/* reads reissued inside the completion interrupt */
+	__u32 direct;			/* reads reissued inside the completion, mostly its interrupt */
 	__u32 deferred;			/* reads reissued by a worker */
 	__u32 polled;			/* reads reissued by the polling caller */
 	__u32 holes;			/* hops answered with zeros */
@@ -376,7 +378,10 @@ struct exo_outcome {
  * traversal started, whatever its end was: read outcome.cause.
  * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
  * size or over the maximum; E2BIG args_len or result_len; EFAULT; EAGAIN the in-flight limit is reached;
- * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut.
+ * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut;
+ * EINTR the caller was killed; ENOMEM.
+ * Checked in this order: EKEYREVOKED, EAGAIN, EINVAL, E2BIG, EOPNOTSUPP, ENOENT, EFAULT of args. The
+ * result is written after the end, and only as far as the program reported, so its EFAULT comes last.
  */
 struct exo_traverse {
 	__u32 flags;			/* in: EXO_TRAVERSE_* */
@@ -467,7 +472,8 @@ struct exo_file_map {
 /* ------------------------------------------------------------------ BPF programs */
 
 /*
- * What a program is told about the block that arrived. Read-only. Its blocks, arguments and results
+ * What a program is told about the block that arrived. Read-only; in the kernel it is the first member
+ * of a larger type, so that a program cannot make one of its own. Its blocks, arguments and results
  * are reached through kfuncs (bpf/include/exo.bpf.h).
  */
 struct exo_hop {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
 /*
- * The sizes and offsets of exo.h that binaries depend on, checked by whatever compiler includes this
- * file. A line here may be added, never changed.
+ * The sizes and offsets of exo.h that binaries depend on, checked by whatever compiler includes
+ * this file. A line here may be added, never changed.
  */
 #ifndef _UAPI_LINUX_EXO_ASSERT_H
 #define _UAPI_LINUX_EXO_ASSERT_H
