@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Copies a file so that its blocks lie apart on the device: writes each block of the copy and one of a
-// decoy in turn, both synchronously. Usage: exo_fragment SOURCE COPY DECOY
+// Copies a file so that its blocks lie apart on the device: writes each block of the copy and one
+// of a decoy in turn, both synchronously. Usage: exo_fragment SOURCE COPY DECOY
 #include <fcntl.h>
 #include <unistd.h>
 

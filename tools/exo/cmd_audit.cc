@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <exo/exo.h>
 #include <fcntl.h>
 #include <array>
 #include <cerrno>
@@ -70,7 +71,7 @@ Json event_json(const exo_audit_event& e) {
             row["range_len"] = e.length;
             break;
         case EXO_AUDIT_TRAVERSAL_FAILED:
-            row["cause"] = end_text(e.cause);
+            row["cause"] = exo_end__name(e.cause);
             row["hop"] = e.hop;
             row["file_offset"] = e.file_offset;
             row["length"] = e.length;

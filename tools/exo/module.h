@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The module's side of /dev/exo for people who look at it or administer it: lists, counters, audit.
-// What applications need (grants, traversals) is libexo's.
+// What people who look at the module or administer it ask of it: lists, counters, audit. libexo
+// does the work; here a failure becomes the command's.
 #pragma once
 
 #include <linux/exo.h>
@@ -12,11 +12,8 @@
 
 namespace exo::tool {
 
-// Open /dev/exo; every failure is thrown as a Failure that says what to do.
 class Module {
   public:
-    Module();
-
     exo_info info() const;
     exo_stats stats() const;
     std::vector<exo_volume_entry> volumes() const;
@@ -26,15 +23,8 @@ class Module {
     void release(uint32_t volume_id, uint32_t grace_ms) const;
     // A descriptor that delivers struct exo_audit_event.
     unique_fd open_audit(bool from_now) const;
-
-  private:
-    template <typename Entry>
-    std::vector<Entry> list(uint32_t kind, const char* what) const;
-
-    unique_fd fd_;
 };
 
 const char* pin_state_text(uint32_t state);
-const char* end_text(uint32_t cause);  // enum exo_end
 
 }  // namespace exo::tool

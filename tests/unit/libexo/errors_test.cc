@@ -2,9 +2,9 @@
 // The rules of exo.h: option structures of other versions, messages, what is said without a module.
 #include "index_support.h"
 
+#include <cstring>
 #include <exo/grant.hpp>
 #include <exo/program.hpp>
-#include <cstring>
 
 TEST_CASE("options of an older caller are completed, of a newer one accepted while zero") {
     exo_index_builder* builder = nullptr;

@@ -57,7 +57,9 @@ inline exo::Index open_index(const exo::File& file, uint32_t flags = 0) {
 class Random {
   public:
     explicit Random(uint64_t seed = test_seed()) : engine_(seed) {}
-    size_t below(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(engine_); }
+    size_t below(size_t bound) {
+        return std::uniform_int_distribution<size_t>(0, bound - 1)(engine_);
+    }
     // Bytes of a small alphabet, so that many keys share beginnings, with 0x00 and 0xff in it.
     std::string bytes(size_t length, size_t alphabet = 256) {
         static const unsigned char few[] = {0x00, 0xff, 'a', 'b', 0x80, '-'};
@@ -72,7 +74,8 @@ class Random {
     std::mt19937_64 engine_;
 };
 
-// Records of every awkward shape: shared beginnings, keys that begin others, empty ones, the longest.
+// Records of every awkward shape: shared beginnings, keys that begin others, empty ones, the
+// longest.
 inline Records awkward_records(size_t count, Random& random) {
     Records records;
     records[""] = "the empty key";
@@ -90,11 +93,21 @@ inline Records awkward_records(size_t count, Random& random) {
     while (records.size() < count) {
         std::string key;
         switch (random.below(5)) {
-            case 0: key = random.bytes(random.below(9), 4); break;
-            case 1: key = shared + random.bytes(random.below(6), 3); break;
-            case 2: key = shared.substr(0, random.below(200)); break;
-            case 3: key = random.bytes(random.below(EXO_INDEX_KEY_MAX + 1)); break;
-            default: key = "lib" + std::to_string(random.below(count * 4)); break;
+            case 0:
+                key = random.bytes(random.below(9), 4);
+                break;
+            case 1:
+                key = shared + random.bytes(random.below(6), 3);
+                break;
+            case 2:
+                key = shared.substr(0, random.below(200));
+                break;
+            case 3:
+                key = random.bytes(random.below(EXO_INDEX_KEY_MAX + 1));
+                break;
+            default:
+                key = "lib" + std::to_string(random.below(count * 4));
+                break;
         }
         records[key] = random.bytes(random.below(10) ? random.below(100) : random.below(3000));
     }
@@ -105,8 +118,12 @@ inline Records awkward_records(size_t count, Random& random) {
 inline std::string neighbour(const std::string& key, Random& random) {
     std::string other = key;
     switch (random.below(4)) {
-        case 0: other += char(random.below(256)); break;
-        case 1: other += '\0'; break;
+        case 0:
+            other += char(random.below(256));
+            break;
+        case 1:
+            other += '\0';
+            break;
         case 2:
             if (!other.empty()) other.pop_back();
             break;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Building indexes and reading them in user space: what goes in comes out, in order, at every bound.
+// Building indexes and reading them in user space: what goes in comes out, in order, at every
+// bound.
 #include "index_support.h"
 
 #include <atomic>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The lookup program's own BPF code, verified and run by this machine's kernel, with the test in the
-// module's place: it hands over blocks and follows exo_read(). Skipped where BPF cannot be loaded.
+// The lookup program's own BPF code, verified and run by this machine's kernel, with the test in
+// the module's place: it hands over blocks and follows exo_read(). Skipped where BPF cannot be
+// loaded.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/exo.h>
@@ -54,7 +55,7 @@ class Simulation {
         sim.hop.args_len =
             key.size() <= EXO_BTREE_KEY_SHORT ? EXO_BTREE_ARGS_SHORT : EXO_BTREE_ARGS_LONG;
         sim.hop.result_len = header.max_value_bytes > EXO_INDEX_INLINE_MAX ? EXO_BTREE_RESULT_LARGE
-                                                                         : EXO_BTREE_RESULT_SMALL;
+                                                                           : EXO_BTREE_RESULT_SMALL;
         sim.read_offset = header.root_offset;
         for (hops = 0; hops < 64;) {
             char block[EXO_INDEX_NODE_BYTES] = {};
@@ -166,7 +167,7 @@ TEST_CASE("the program refuses damage and other files, and ends") {
     uint32_t hops = 0;
 
     exo_index_header elsewhere = header;
-    elsewhere.root_offset = 4096; // a leaf, where an inner node should be
+    elsewhere.root_offset = 4096;  // a leaf, where an inner node should be
     CHECK(simulation.lookup(file, elsewhere, "a", found, hops) == -EBADMSG);
     exo_index_header other = header;
     other.node.build_id++;

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# What lookups and programs say when something is wrong: no index, damage, a rejected program, no
+# permission; and a lookup that is killed leaves nothing behind.
+# time-limit: 200
+. "$EXO_TOP/tests/vm/lib.sh"
+need_module
+need_commands exo mkfs.exo mount.exo
+
+fresh_fs
+seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
+exo index build -o $MNT/index "$TMPDIR/tsv"
+exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
+
+step "a file that is no index"
+cp "$TMPDIR/tsv" $MNT/text
+exo pin $MNT/text
+expect_fail 'text is not an index file \(make one with exo index build\)' exo lookup $MNT/text key
+
+step "an index whose node was damaged before it was pinned"
+cp $MNT/index $MNT/damaged
+root=$(($(stat -c %s $MNT/damaged) - 4096))
+printf 'XXXX' | dd of=$MNT/damaged bs=1 seek=$root conv=notrunc status=none
+exo pin $MNT/damaged
+expect_fail "node at offset $root is damaged" exo lookup $MNT/damaged 'key 1'
+exo audit | grep -q grant-open || die "the audit trail has no grant"
+
+step "a file that is not pinned, and one without the right to read it"
+expect_fail 'not pinned \(exo pin FILE\)' exo lookup $MNT/index 'key 1'
+exo pin $MNT/index
+chmod 600 $MNT/index
+expect_fail 'Permission denied' as_nobody exo lookup $MNT/index 'key 1'
+chmod 644 $MNT/index
+
+step "a program that the verifier rejects"
+refused=$EXO_BUILD/tests/bpf/refused/unchecked_block.bpf.o
+expect_fail "was rejected by the kernel's verifier: " exo prog load "$refused"
+exo prog load "$refused" 2>"$TMPDIR/log" || true
+lines=$(wc -l <"$TMPDIR/log")
+[ "$lines" -ge 2 ] && [ "$lines" -le 20 ] || die "the log has $lines lines: $(cat "$TMPDIR/log")"
+cat "$TMPDIR/log"
+expect_fail 'no traversal program in it' exo prog load "$EXO_BUILD/tests/bpf/btree_lookup_sim.bpf.o"
+expect_fail 'not a BPF object' exo prog load "$TMPDIR/tsv"
+expect_fail 'no program nothing is kept' exo prog unload nothing
+
+step "kill -9 of a process that looks up"
+for _ in 1 2 3; do
+    exo lookup --keys "$TMPDIR/keys" --jobs 4 $MNT/index >/dev/null 2>&1 &
+    victim=$!
+    sleep 0.7
+    kill -9 "$victim" 2>/dev/null || true
+    wait "$victim" 2>/dev/null || true
+done
+wait_until 10 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": 0'"
+expect_equal "$(exo --json grants | tr -d ' \n')" '[]' "grants left open"
+exo lookup --keys "$TMPDIR/keys" --compare $MNT/index
+
+step "unpinning while lookups run cuts them off with a reason"
+exo lookup --keys "$TMPDIR/keys" --jobs 2 $MNT/index >/dev/null 2>"$TMPDIR/cut" &
+victim=$!
+sleep 0.5
+exo unpin $MNT/index
+status=0
+wait "$victim" || status=$?
+# Either it was done before, or it was cut and said so.
+[ "$status" = 0 ] || grep -qE 'revoked' "$TMPDIR/cut" || die "$(cat "$TMPDIR/cut")"
+
+step "everything goes"
+exo unpin $MNT/text $MNT/damaged
+exo prog unload btree_lookup
+umount $MNT
+unload_module_check
