@@ -181,7 +181,7 @@ TEST_CASE("a grant fd closes on exec and travels over a socket") {
     Fd received(fd);
     rig.grant.reset();
 
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     Run r = run(received, act.id(), test_act_args{});
     CHECK(r.error == 0);
     CHECK(r.outcome.cause == EXO_END_DONE);
@@ -189,7 +189,7 @@ TEST_CASE("a grant fd closes on exec and travels over a socket") {
 
 TEST_CASE("revocation: told, given time, cut") {
     Rig rig;
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     exo_stats before = stats();
     CHECK(poll_now(rig.grant) == 0);
 
@@ -241,7 +241,7 @@ TEST_CASE("a holder who closes ends the grace period early") {
 
 TEST_CASE("the in-flight limit") {
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     exo_grant_open request = {};
     request.in_flight_limit = 1;
     request.hop_limit = UINT32_MAX;

@@ -57,6 +57,7 @@ struct Audit {
 TEST_SUITE_BEGIN("lists");
 
 TEST_CASE("arguments of a listing") {
+    drop_shared_programs();
     exo_list good = {};
     good.kind = EXO_LIST_PROGRAMS;
     good.entry_bytes = sizeof(exo_program_entry);
@@ -85,6 +86,7 @@ TEST_CASE("arguments of a listing") {
 }
 
 TEST_CASE("objects are listed in order of id, whatever the page size") {
+    drop_shared_programs();
     Rig rig;
     for (uint64_t ino = 100; ino < 130; ino++) {
         REQUIRE(pin(rig.volume, ino, 1, 4096, {}) == 0);
@@ -166,6 +168,7 @@ TEST_CASE("entries of an older and of a newer caller") {
 }
 
 TEST_CASE("the audit trail tells the whole story") {
+    drop_shared_programs();
     Audit audit;
     CHECK(audit.take().empty());
     uint32_t program_id = 0;

@@ -14,6 +14,7 @@ using namespace exo::test;
 TEST_SUITE_BEGIN("programs");
 
 TEST_CASE("what must be refused is refused, with a log that says why") {
+    drop_shared_programs();
     int tried = 0;
     for (const auto& entry :
          std::filesystem::directory_iterator(EXO_TEST_BPF_SOURCE_DIR "/refused")) {
@@ -34,6 +35,7 @@ TEST_CASE("what must be refused is refused, with a log that says why") {
 }
 
 TEST_CASE("a name is taken once, ids are never used again") {
+    drop_shared_programs();
     uint32_t first_id = 0;
     {
         Program first("test_act");
@@ -55,6 +57,7 @@ TEST_CASE("a name is taken once, ids are never used again") {
 }
 
 TEST_CASE("detaching a program ends its traversals") {
+    drop_shared_programs();
     Rig rig(64 * 4096);
     exo_grant_open request = {};
     request.hop_limit = UINT32_MAX;

@@ -46,7 +46,7 @@ TEST_CASE("revocation under load: nothing is read after it has returned") {
     Rig rig(64 * 4096);
     REQUIRE(unpin(rig.volume, kIno, kGeneration) == 0);
     rig.grant.reset();
-    Program copy("test_copy");
+    const Program& copy = shared_program("test_copy");
     constexpr int kReaders = 4;
     std::vector<uint64_t> drains;
     // Blocks carry the round they were written in. A block of another round was read too late.
@@ -111,7 +111,7 @@ TEST_CASE("revocation under load: nothing is read after it has returned") {
 
 TEST_CASE("opening, closing, using and revoking grants all at once") {
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     std::atomic<bool> stop = false;
     std::atomic<uint64_t> wrong = 0, ends = 0;
     std::vector<std::thread> threads;
@@ -146,7 +146,7 @@ TEST_CASE("opening, closing, using and revoking grants all at once") {
 
 TEST_CASE("two revokers of one pin both return after the drain") {
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     exo_grant_open request = {};
     request.hop_limit = UINT32_MAX;
     for (int i = 0; i < rounds(20); i++) {
@@ -168,7 +168,7 @@ TEST_CASE("two revokers of one pin both return after the drain") {
 TEST_CASE("killed callers leave nothing behind") {
     {
         Rig rig(64 * 4096);
-        Program stride("test_stride");
+        const Program& stride = shared_program("test_stride");
         exo_grant_open request = {};
         request.hop_limit = UINT32_MAX;
         Opened grant = rig.regrant(request);
@@ -198,7 +198,7 @@ TEST_CASE("the volume's fd and the daemon's mount go while lookups run") {
     {
         auto rig = std::make_unique<Rig>(64 * 4096);
         volume_id = rig->info.volume_id;
-        Program stride("test_stride");
+        const Program& stride = shared_program("test_stride");
         std::atomic<bool> stop = false;
         std::atomic<uint64_t> good = 0, other = 0;
         int grant = dup(rig->grant.get());

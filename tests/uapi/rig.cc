@@ -9,17 +9,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <random>
+#include <thread>
 
 namespace exo::test {
 namespace {
 
 std::string* log_target = nullptr;
+std::map<std::string, std::unique_ptr<Program>> shared_programs;
 
 int collect_log(enum libbpf_print_level level, const char* format, va_list args) {
     if (level == LIBBPF_DEBUG) {
@@ -188,6 +191,22 @@ void Program::detach() {
 Program::~Program() {
     detach();
     bpf_object__close(object_);
+}
+
+const Program& shared_program(const std::string& name) {
+    std::unique_ptr<Program>& program = shared_programs[name];
+    if (!program) {
+        program = std::make_unique<Program>(name);
+    }
+    return *program;
+}
+
+void drop_shared_programs() {
+    shared_programs.clear();
+    for (int i = 0; i < 500 && stats().programs; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    REQUIRE(stats().programs == 0);
 }
 
 uint64_t Program::map_value(const char* map, uint32_t key) const {

@@ -121,6 +121,11 @@ class Program {
     uint32_t id_ = 0;
 };
 
+// The same, loaded once and kept: loading takes most of a short test's time. Dropped before tests that
+// count programs.
+const Program& shared_program(const std::string& name);
+void drop_shared_programs();
+
 // Loads an object file and attaches its struct_ops map. An empty string, or the log of what failed.
 std::string load_log(const std::string& path);
 

@@ -17,7 +17,7 @@ TEST_CASE("a chain is followed to its end and every block counted once") {
     constexpr uint32_t kBlocks = 100;
     test_chain_result expected = write_chain(device_path(), kBlocks, 256);
     Rig rig;
-    Program chain("test_chain");
+    const Program& chain = shared_program("test_chain");
     exo_stats before = stats();
 
     for (int round = 0; round < 50; round++) {
@@ -59,7 +59,7 @@ TEST_CASE("a fragmented map and holes are translated block by block") {
     }
     write_device(device_path(), 0, image.data(), image.size() * 8);
     Rig rig(kBlocks * 4096, extents);
-    Program copy("test_copy");
+    const Program& copy = shared_program("test_copy");
 
     for (uint64_t i = 0; i < kBlocks; i++) {
         Run r = run(rig.grant, copy.id(), test_copy_args{}, {.start_offset = i * 4096});
@@ -71,7 +71,7 @@ TEST_CASE("a fragmented map and holes are translated block by block") {
         CHECK(r.outcome.holes == (i % 4 == 3 ? 1 : 0));
     }
 
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     test_stride_args all = {.stride = 4096, .count = kBlocks, .len = 4096};
     Run r = run(rig.grant, stride.id(), all);
     CHECK(r.outcome.cause == EXO_END_DONE);
@@ -93,7 +93,7 @@ TEST_CASE("neighbours on the device are one extent") {
     }
     write_device(device_path(), 0, image.data(), image.size());
     Rig rig(4 * 4096, {{0, 4096, 4096}, {4096, 8192, 4096}, {8192, 12288, 8192}});
-    Program copy("test_copy");
+    const Program& copy = shared_program("test_copy");
     Run r = run(rig.grant, copy.id(), test_copy_args{}, {.hop_bytes = 16384});
     CHECK(r.outcome.cause == EXO_END_DONE);
     CHECK(r.outcome.value == 16384);
@@ -103,7 +103,7 @@ TEST_CASE("neighbours on the device are one extent") {
 TEST_CASE("every read a program can ask for ends as the interface says") {
     constexpr uint64_t kSize = 65 * 4096 - 100;  // the last block is partly behind the end
     Rig rig(kSize, {{0, kMiB, 65 * 4096}});
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     Opened part = rig.regrant({.file_fd = 0, .flags = 0, .range_start = 8192, .range_len = 16384,
                                .hop_limit = 0, .in_flight_limit = 0, .grant_id = 0,
                                .size_bytes = 0});
@@ -159,7 +159,7 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
 
 TEST_CASE("verdicts") {
     Rig rig;
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     struct {
         const char* what;
         uint32_t read;
@@ -191,7 +191,7 @@ TEST_CASE("verdicts") {
 
 TEST_CASE("results are bounded by the area") {
     Rig rig;
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     for (uint32_t len : {0u, 4u, 8u, 9u, 0xffffffffu}) {
         CAPTURE(len);
         test_act_args args = {.offset = 0, .len = 0, .read = 0, .verdict = EXO_DONE,
@@ -210,7 +210,7 @@ TEST_CASE("results are bounded by the area") {
 
 TEST_CASE("hop limits, at the bound and beside it") {
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     auto ends = [&](const Fd& grant, uint32_t count, uint32_t limit) {
         test_stride_args args = {.stride = 4096, .count = count, .len = 4096};
         return run(grant, stride.id(), args, {.hop_limit = limit, .timeout_ms = 30000}).outcome;
@@ -247,7 +247,7 @@ TEST_CASE("hop limits, at the bound and beside it") {
 
 TEST_CASE("an endless chain ends at the hop limit or at the time limit") {
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     test_stride_args for_ever = {.stride = 0, .count = 0, .len = 4096};
     Run r = run(rig.grant, stride.id(), for_ever);
     CHECK(r.outcome.cause == EXO_END_HOP_LIMIT);
@@ -264,7 +264,7 @@ TEST_CASE("an endless chain ends at the hop limit or at the time limit") {
 
 TEST_CASE("an endless chain of holes ends, and does not stay in the interrupt") {
     Rig rig(64 * 4096, {{0, 0, 4096}});
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     exo_grant_open request = {};
     request.hop_limit = UINT32_MAX;
     Opened most = rig.regrant(request);
@@ -278,7 +278,7 @@ TEST_CASE("an endless chain of holes ends, and does not stay in the interrupt") 
 TEST_CASE("bytes behind the end of the file are zeros") {
     std::vector<uint8_t> image(8192, 0xaa);
     write_device(device_path(), 0, image.data(), image.size());
-    Program copy("test_copy");
+    const Program& copy = shared_program("test_copy");
     for (uint64_t missing : {0u, 1u, 100u, 511u}) {
         uint64_t size = 4096 - missing;
         CAPTURE(size);
@@ -333,7 +333,7 @@ TEST_CASE("a program's start chooses the first read, and finish runs once") {
 
 TEST_CASE("the order of checks before a traversal starts") {
     Rig rig;
-    Program act("test_act");
+    const Program& act = shared_program("test_act");
     test_act_args args = {};
     uint8_t result[8];
     exo_traverse good = {};
@@ -407,7 +407,7 @@ TEST_CASE("a read that the device fails ends the traversal and names the place")
     }
     const uint64_t bad = std::strtoull(where, nullptr, 0);
     Rig rig(bad + kMiB);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     test_stride_args args = {.stride = 4096, .count = 16, .len = 4096};
     exo_stats before = stats();
     for (int round = 0; round < 20; round++) {
@@ -439,7 +439,7 @@ TEST_CASE("block statistics count every read, and none stays in flight") {
         return numbers;
     };
     Rig rig(64 * 4096);
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     auto before = read_numbers("stat", 11);
     for (int i = 0; i < 10; i++) {
         test_stride_args args = {.stride = 4096, .count = 100, .len = 4096};
@@ -462,7 +462,7 @@ TEST_CASE("block statistics count every read, and none stays in flight") {
 
 TEST_CASE("polled traversals") {
     Rig rig;
-    Program stride("test_stride");
+    const Program& stride = shared_program("test_stride");
     test_stride_args args = {.stride = 4096, .count = 60, .len = 4096};
     Run r = run(rig.grant, stride.id(), args, {.flags = EXO_TRAVERSE_POLLED});
     if (r.error == -EOPNOTSUPP) {
@@ -480,7 +480,7 @@ TEST_CASE("polled traversals") {
 TEST_CASE("a chain is followed by a polling caller") {
     test_chain_result expected = write_chain(device_path(), 60, 256);
     Rig rig;
-    Program chain("test_chain");
+    const Program& chain = shared_program("test_chain");
     Run r = run(rig.grant, chain.id(), 0, {.flags = EXO_TRAVERSE_POLLED});
     if (r.error == -EOPNOTSUPP) {
         return;
