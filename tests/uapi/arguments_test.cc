@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bad arguments of every ioctl that needs no grant: sizes, reserved fields, order of checks, privilege.
+// Bad arguments of every ioctl that needs no grant: sizes, reserved fields, order of checks,
+// privilege.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -211,25 +212,25 @@ TEST_CASE("attach needs the privilege, before anything else is looked at") {
     Fd device = open_path(device_path(), O_RDWR);
     Fd exo = open_exo();
     CHECK(as_nobody([&] {
-        exo_attach request = attach_request(device.get());
-        request.flags = 1;
-        exo_audit_open audit = {.flags = ~0u, .reserved = 0};
-        exo_release release = {};
-        exo_list list = {};
-        list.entry_bytes = 8;
-        list.kind = EXO_LIST_VOLUMES;
-        int bad = call(exo, EXO_IOC_ATTACH, &request) != -EPERM;
-        bad |= (call(exo, EXO_IOC_AUDIT_OPEN, &audit) != -EPERM) << 1;
-        bad |= (call(exo, EXO_IOC_RELEASE, &release) != -EPERM) << 2;
-        bad |= (call(exo, EXO_IOC_LIST, &list) != -EPERM) << 3;
-        list.kind = EXO_LIST_PINS;
-        bad |= (call(exo, EXO_IOC_LIST, &list) != -EPERM) << 4;
-        list.kind = EXO_LIST_GRANTS;
-        bad |= (call(exo, EXO_IOC_LIST, &list) != 0) << 5;
-        exo_info info = {};
-        bad |= (call(exo, EXO_IOC_INFO, &info) != 0) << 6;
-        return bad;
-    }) == 0);
+              exo_attach request = attach_request(device.get());
+              request.flags = 1;
+              exo_audit_open audit = {.flags = ~0u, .reserved = 0};
+              exo_release release = {};
+              exo_list list = {};
+              list.entry_bytes = 8;
+              list.kind = EXO_LIST_VOLUMES;
+              int bad = call(exo, EXO_IOC_ATTACH, &request) != -EPERM;
+              bad |= (call(exo, EXO_IOC_AUDIT_OPEN, &audit) != -EPERM) << 1;
+              bad |= (call(exo, EXO_IOC_RELEASE, &release) != -EPERM) << 2;
+              bad |= (call(exo, EXO_IOC_LIST, &list) != -EPERM) << 3;
+              list.kind = EXO_LIST_PINS;
+              bad |= (call(exo, EXO_IOC_LIST, &list) != -EPERM) << 4;
+              list.kind = EXO_LIST_GRANTS;
+              bad |= (call(exo, EXO_IOC_LIST, &list) != 0) << 5;
+              exo_info info = {};
+              bad |= (call(exo, EXO_IOC_INFO, &info) != 0) << 6;
+              return bad;
+          }) == 0);
 }
 
 TEST_CASE("attach again: only the volume's own file system, and only one daemon") {
@@ -303,8 +304,12 @@ TEST_CASE("pin") {
     }
 
     exo_extent one = {0, 0, block};
-    exo_pin good = {.ino = 5, .generation = 1, .size_bytes = size,
-                    .extents = reinterpret_cast<uint64_t>(&one), .extent_count = 1, .flags = 0,
+    exo_pin good = {.ino = 5,
+                    .generation = 1,
+                    .size_bytes = size,
+                    .extents = reinterpret_cast<uint64_t>(&one),
+                    .extent_count = 1,
+                    .flags = 0,
                     .pin_id = 0};
     auto answer = [&](exo_pin request) { return call(volume.fd, EXO_VOLUME_PIN, &request); };
     exo_pin bad = good;

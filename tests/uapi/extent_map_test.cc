@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The module's extent map on the host: every fault is found, and the search agrees with a plain one.
+// The module's extent map on the host: every fault is found, and the search agrees with a plain
+// one.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <linux/exo.h>
@@ -103,7 +104,8 @@ TEST_CASE("the search agrees with a plain one") {
             u64 place = random() % 3 && i && !extents.empty()
                             ? (extents.back().disk_offset + extents.back().length) / kBlock
                             : disk[i] + 1000 * (i + 1);
-            extents.push_back({.file_offset = at * kBlock, .disk_offset = place * kBlock,
+            extents.push_back({.file_offset = at * kBlock,
+                               .disk_offset = place * kBlock,
                                .length = kBlock * (1 + random() % 3)});
             at += extents.back().length / kBlock + (random() % 2 ? 0 : random() % 4);
             if (random() % 40 == 0) {
@@ -129,7 +131,8 @@ TEST_CASE("edges of large maps") {
     for (u32 count : {1u, 2u, 3u, 63u, 64u, 65u, 10000u}) {
         std::vector<exo_extent> extents;
         for (u64 i = 0; i < count; i++) {
-            extents.push_back({.file_offset = i * 2 * kBlock, .disk_offset = (count - i) * kBlock,
+            extents.push_back({.file_offset = i * 2 * kBlock,
+                               .disk_offset = (count - i) * kBlock,
                                .length = kBlock});
         }
         Map built(extents);

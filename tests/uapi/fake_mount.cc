@@ -53,7 +53,9 @@ void getattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) {
     fuse_reply_attr(request, &st, 0);
 }
 
-void open(fuse_req_t request, fuse_ino_t, fuse_file_info* info) { fuse_reply_open(request, info); }
+void open(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+    fuse_reply_open(request, info);
+}
 
 void read(fuse_req_t request, fuse_ino_t, size_t, off_t, fuse_file_info*) {
     fuse_reply_err(request, EIO);

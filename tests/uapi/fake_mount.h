@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A FUSE mount whose files have whatever inode numbers and generations a test wants: the stand-in for
-// the daemon, and for an adversary with a mount of their own.
+// A FUSE mount whose files have whatever inode numbers and generations a test wants: the stand-in
+// for the daemon, and for an adversary with a mount of their own.
 #pragma once
 
 #include <cstdint>

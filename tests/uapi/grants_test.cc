@@ -60,8 +60,7 @@ TEST_CASE("only an open, readable, pinned file of the bound mount is exchanged f
 
 TEST_CASE("somebody else's FUSE mount with the same numbers gets nothing") {
     Rig rig;
-    FakeMount adversary(
-        {{"file", {.ino = kIno, .generation = kGeneration, .size_bytes = kMiB}}});
+    FakeMount adversary({{"file", {.ino = kIno, .generation = kGeneration, .size_bytes = kMiB}}});
     Fd file = open_path(adversary.path("file"), O_RDONLY);
     REQUIRE(file);
     struct stat mine = {}, theirs = {};
@@ -95,7 +94,8 @@ TEST_CASE("a device number that is used again is not the bound mount") {
         bound = st.st_dev;
         CHECK(grant_error(file.get()) == 0);
     }
-    // The binding did not keep the mount busy. Anonymous device numbers are handed out lowest first.
+    // The binding did not keep the mount busy. Anonymous device numbers are handed out lowest
+    // first.
     bool reused = false;
     for (int i = 0; i < 20 && !reused; i++) {
         FakeMount next(files);

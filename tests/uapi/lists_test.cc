@@ -94,9 +94,8 @@ TEST_CASE("objects are listed in order of id, whatever the page size") {
     for (uint32_t per_page : {1u, 7u, 31u, 100u}) {
         auto pins = list_all<exo_pin_entry>(EXO_LIST_PINS, per_page);
         REQUIRE(pins.size() == 31);
-        CHECK(std::is_sorted(pins.begin(), pins.end(), [](const auto& a, const auto& b) {
-            return a.pin_id < b.pin_id;
-        }));
+        CHECK(std::is_sorted(pins.begin(), pins.end(),
+                             [](const auto& a, const auto& b) { return a.pin_id < b.pin_id; }));
         CHECK(pins[0].ino == kIno);
         CHECK(pins[0].generation == kGeneration);
         CHECK(pins[0].size_bytes == kMiB);
@@ -176,8 +175,8 @@ TEST_CASE("the audit trail tells the whole story") {
         Rig rig;
         Program act("test_act");
         program_id = act.id();
-        test_act_args outside = {.offset = 2 * kMiB, .len = 4096, .read = 1, .verdict = EXO_NEXT,
-                                 .report_len = 0};
+        test_act_args outside = {
+            .offset = 2 * kMiB, .len = 4096, .read = 1, .verdict = EXO_NEXT, .report_len = 0};
         run(rig.grant, act.id(), test_act_args{});
         run(rig.grant, act.id(), outside);
         open_grant(open_path(rig.mount.path("other"), O_RDONLY).get());
@@ -196,11 +195,11 @@ TEST_CASE("the audit trail tells the whole story") {
     if (detached != types.end()) {
         types.erase(detached);
     }
-    CHECK(types == std::vector<uint32_t>{
-                       EXO_AUDIT_VOLUME_ATTACH, EXO_AUDIT_MOUNT_BIND, EXO_AUDIT_PIN,
-                       EXO_AUDIT_GRANT_OPEN, EXO_AUDIT_PROGRAM_ATTACH, EXO_AUDIT_TRAVERSAL_FAILED,
-                       EXO_AUDIT_GRANT_DENIED, EXO_AUDIT_GRANT_CLOSE, EXO_AUDIT_UNPIN,
-                       EXO_AUDIT_VOLUME_DETACH});
+    CHECK(types == std::vector<uint32_t>{EXO_AUDIT_VOLUME_ATTACH, EXO_AUDIT_MOUNT_BIND,
+                                         EXO_AUDIT_PIN, EXO_AUDIT_GRANT_OPEN,
+                                         EXO_AUDIT_PROGRAM_ATTACH, EXO_AUDIT_TRAVERSAL_FAILED,
+                                         EXO_AUDIT_GRANT_DENIED, EXO_AUDIT_GRANT_CLOSE,
+                                         EXO_AUDIT_UNPIN, EXO_AUDIT_VOLUME_DETACH});
     for (size_t i = 1; i < events.size(); i++) {
         CHECK(events[i].sequence == events[i - 1].sequence + 1);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Everything at once: revocation, closing, killing and detaching under load. What counts is that each
-// traversal ends as something that is allowed, and that nothing is left over.
+// Everything at once: revocation, closing, killing and detaching under load. What counts is that
+// each traversal ends as something that is allowed, and that nothing is left over.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -62,7 +62,9 @@ std::string device_path() {
     return path ? path : "/dev/nvme0n1";
 }
 
-Fd open_path(const std::string& path, int flags) { return Fd(open(path.c_str(), flags | O_CLOEXEC)); }
+Fd open_path(const std::string& path, int flags) {
+    return Fd(open(path.c_str(), flags | O_CLOEXEC));
+}
 
 Fd open_exo() {
     Fd fd = open_path(EXO_DEVICE_PATH, O_RDWR);
@@ -227,7 +229,8 @@ Rig::Rig(uint64_t size_bytes, std::vector<exo_extent> extents)
     REQUIRE(bind(volume, mount) == 0);
     if (extents.empty()) {
         uint64_t block = info.logical_block_bytes;
-        extents.push_back({.file_offset = 0, .disk_offset = 0,
+        extents.push_back({.file_offset = 0,
+                           .disk_offset = 0,
                            .length = (size_bytes + block - 1) / block * block});
     }
     REQUIRE(pin(volume, kIno, kGeneration, size_bytes, extents) == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the interface tests share: thin ioctl wrappers, program loading, and a rig of device, volume,
-// mount and pinned file. Nothing of libexo, so that a test sees what the kernel says.
+// What the interface tests share: thin ioctl wrappers, program loading, and a rig of device,
+// volume, mount and pinned file. Nothing of libexo, so that a test sees what the kernel says.
 #pragma once
 
 #include <linux/exo.h>
@@ -61,8 +61,8 @@ Fd open_exo();
 // Fails the test unless the module's counters reach the state that an idle module has.
 exo_stats stats();
 
-constexpr std::array<uint8_t, EXO_UUID_BYTES> kUuid = {0xe0, 1, 2, 3, 4, 5, 6, 7,
-                                                      8,    9, 10, 11, 12, 13, 14, 15};
+constexpr std::array<uint8_t, EXO_UUID_BYTES> kUuid = {0xe0, 1, 2,  3,  4,  5,  6,  7,
+                                                       8,    9, 10, 11, 12, 13, 14, 15};
 
 // The fd or a negative errno in `error`.
 struct Opened {
@@ -121,8 +121,8 @@ class Program {
     uint32_t id_ = 0;
 };
 
-// The same, loaded once and kept: loading takes most of a short test's time. Dropped before tests that
-// count programs.
+// The same, loaded once and kept: loading takes most of a short test's time. Dropped before tests
+// that count programs.
 const Program& shared_program(const std::string& name);
 void drop_shared_programs();
 

@@ -42,7 +42,8 @@ TEST_CASE("a chain is followed to its end and every block counted once") {
     CHECK(after.bytes - before.bytes == 50 * kBlocks * 4096);
     CHECK(after.traversals_in_flight == 0);
     MESSAGE("reissued in the completion: " << after.issued_direct - before.issued_direct
-            << ", by a worker: " << after.issued_deferred - before.issued_deferred);
+                                           << ", by a worker: "
+                                           << after.issued_deferred - before.issued_deferred);
 }
 
 TEST_CASE("a fragmented map and holes are translated block by block") {
@@ -53,8 +54,8 @@ TEST_CASE("a fragmented map and holes are translated block by block") {
     for (uint64_t i = 0; i < kBlocks; i++) {
         image[(kBlocks - 1 - i) * 512] = i + 1;
         if (i % 4 != 3) {
-            extents.push_back({.file_offset = i * 4096, .disk_offset = (kBlocks - 1 - i) * 4096,
-                               .length = 4096});
+            extents.push_back(
+                {.file_offset = i * 4096, .disk_offset = (kBlocks - 1 - i) * 4096, .length = 4096});
         }
     }
     write_device(device_path(), 0, image.data(), image.size() * 8);
@@ -104,8 +105,13 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
     constexpr uint64_t kSize = 65 * 4096 - 100;  // the last block is partly behind the end
     Rig rig(kSize, {{0, kMiB, 65 * 4096}});
     const Program& act = shared_program("test_act");
-    Opened part = rig.regrant({.file_fd = 0, .flags = 0, .range_start = 8192, .range_len = 16384,
-                               .hop_limit = 0, .in_flight_limit = 0, .grant_id = 0,
+    Opened part = rig.regrant({.file_fd = 0,
+                               .flags = 0,
+                               .range_start = 8192,
+                               .range_len = 16384,
+                               .hop_limit = 0,
+                               .in_flight_limit = 0,
+                               .grant_id = 0,
                                .size_bytes = 0});
     REQUIRE(part.error == 0);
 
@@ -137,8 +143,8 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
     };
     for (const auto& row : table) {
         CAPTURE(row.what);
-        test_act_args args = {.offset = row.offset, .len = row.len, .read = 1, .verdict = EXO_NEXT,
-                              .report_len = 0};
+        test_act_args args = {
+            .offset = row.offset, .len = row.len, .read = 1, .verdict = EXO_NEXT, .report_len = 0};
         Run r = run(row.whole ? rig.grant : part.fd, act.id(), args,
                     {.start_offset = 8192, .hop_bytes = 8192});
         REQUIRE(r.error == 0);
@@ -179,8 +185,8 @@ TEST_CASE("verdicts") {
     };
     for (const auto& row : table) {
         CAPTURE(row.what);
-        test_act_args args = {.offset = 0, .len = 4096, .read = row.read, .verdict = row.verdict,
-                              .report_len = 0};
+        test_act_args args = {
+            .offset = 0, .len = 4096, .read = row.read, .verdict = row.verdict, .report_len = 0};
         Run r = run(rig.grant, act.id(), args);
         REQUIRE(r.error == 0);
         CHECK(r.outcome.cause == row.cause);
@@ -194,8 +200,8 @@ TEST_CASE("results are bounded by the area") {
     const Program& act = shared_program("test_act");
     for (uint32_t len : {0u, 4u, 8u, 9u, 0xffffffffu}) {
         CAPTURE(len);
-        test_act_args args = {.offset = 0, .len = 0, .read = 0, .verdict = EXO_DONE,
-                              .report_len = len};
+        test_act_args args = {
+            .offset = 0, .len = 0, .read = 0, .verdict = EXO_DONE, .report_len = len};
         Run r = run(rig.grant, act.id(), args, {.result_len = 8});
         CHECK(r.outcome.cause == EXO_END_DONE);
         CHECK(r.outcome.result_len == (len <= 8 ? len : 0));
@@ -305,17 +311,35 @@ TEST_CASE("a program's start chooses the first read, and finish runs once") {
         uint32_t hops;
     } table[] = {
         {{.first_offset = 8192, .len = 4096, .keep = 0, .start_verdict = EXO_NEXT, .reserved = 0},
-         EXO_END_DONE, 0, 8192, 1},
+         EXO_END_DONE,
+         0,
+         8192,
+         1},
         {{.first_offset = 0, .len = 0, .keep = 1, .start_verdict = EXO_NEXT, .reserved = 0},
-         EXO_END_DONE, 0, 4096, 1},
+         EXO_END_DONE,
+         0,
+         4096,
+         1},
         {{.first_offset = 0, .len = 0, .keep = 1, .start_verdict = EXO_DONE, .reserved = 0},
-         EXO_END_DONE, 0, 0, 0},
+         EXO_END_DONE,
+         0,
+         0,
+         0},
         {{.first_offset = 0, .len = 0, .keep = 1, .start_verdict = -EACCES, .reserved = 0},
-         EXO_END_PROGRAM, -EACCES, 0, 0},
+         EXO_END_PROGRAM,
+         -EACCES,
+         0,
+         0},
         {{.first_offset = 0, .len = 0, .keep = 1, .start_verdict = 7, .reserved = 0},
-         EXO_END_BAD_VERDICT, 0, 0, 0},
+         EXO_END_BAD_VERDICT,
+         0,
+         0,
+         0},
         {{.first_offset = kMiB, .len = 4096, .keep = 0, .start_verdict = EXO_NEXT, .reserved = 0},
-         EXO_END_OUT_OF_FILE, 0, 0, 0},
+         EXO_END_OUT_OF_FILE,
+         0,
+         0,
+         0},
     };
     uint64_t runs = 0;
     for (const auto& row : table) {

@@ -7,7 +7,7 @@
 need_module
 need_commands exo mkfs.exo mount.exo
 
-fresh_fs
+fresh_fs "$DRIVE"
 step "build an index of the package lists"
 for list in /var/lib/apt/lists/*_Packages*; do
     /usr/lib/apt/apt-helper cat-file "$list"

@@ -7,7 +7,7 @@
 need_module
 need_commands exo mkfs.exo mount.exo
 
-fresh_fs
+fresh_fs "$DRIVE"
 seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
 cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
 exo index build -o $MNT/index "$TMPDIR/tsv"
@@ -38,7 +38,7 @@ refused=$EXO_BUILD/tests/bpf/refused/unchecked_block.bpf.o
 expect_fail "was rejected by the kernel's verifier: " exo prog load "$refused"
 exo prog load "$refused" 2>"$TMPDIR/log" || true
 lines=$(wc -l <"$TMPDIR/log")
-[ "$lines" -ge 2 ] && [ "$lines" -le 20 ] || die "the log has $lines lines: $(cat "$TMPDIR/log")"
+((lines >= 2 && lines <= 20)) || die "the log has $lines lines: $(cat "$TMPDIR/log")"
 cat "$TMPDIR/log"
 expect_fail 'no traversal program in it' exo prog load "$EXO_BUILD/tests/bpf/btree_lookup_sim.bpf.o"
 expect_fail 'not a BPF object' exo prog load "$TMPDIR/tsv"

@@ -29,7 +29,9 @@ stage_shell() {
 
 stage_format() {
     local files places
-    mapfile -t files < <(source_files -name '*.cc' -o -name '*.h' -o -name '*.hpp')
+    # tests/bpf has the kernel's style.
+    mapfile -t files < <(source_files -name '*.cc' -o -name '*.h' -o -name '*.hpp' |
+        grep -v "^$EXO_TOP/tests/bpf/")
     if [ ${#files[@]} = 0 ]; then
         nothing_to_do
         return

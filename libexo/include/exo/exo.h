@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libexo's C interface: pins, grants, programs, traversals and B+-tree index files. The C++ headers
- * beside this one wrap it; there is no other interface. Structures of the kernel come from linux/exo.h.
+ * beside this one wrap it; there is no other interface. Structures of the kernel come from
+ * linux/exo.h.
  *
  * Rules:
- *  - A function returns 0 or a positive answer, or a negative errno. Then exo_last_error() is one line
- *    for people: what was wrong, with which object, what to do next.
- *  - Files and grants are file descriptors, owned by the caller and closed with close(2). Everything
- *    else is an opaque handle, made by a function with a `**` argument and ended by one ending in
+ *  - A function returns 0 or a positive answer, or a negative errno. Then exo_last_error() is one
+ * line for people: what was wrong, with which object, what to do next.
+ *  - Files and grants are file descriptors, owned by the caller and closed with close(2).
+ * Everything else is an opaque handle, made by a function with a `**` argument and ended by one
+ * ending in
  *    __close or __free, which accept NULL.
  *  - Handles may be used by several threads at once, except builders. Nothing may be in use in
  *    another thread while it is closed.
- *  - Option structures start with their own size (`.size = sizeof(opts)`); NULL means defaults, and so does a
- *    zero in any member. They grow at the end.
+ *  - Option structures start with their own size (`.size = sizeof(opts)`); NULL means defaults, and
+ * so does a zero in any member. They grow at the end.
  *  - Nothing here prints, and no C++ exception gets out.
  */
 #ifndef EXO_EXO_H
@@ -29,37 +31,38 @@ extern "C" {
 /* ---- errors */
 
 /* What the last failed call of this thread met. Valid until this thread's next call. */
-const char *exo_last_error(void);
+const char* exo_last_error(void);
 /* More of it if there is more, such as a verifier's whole log; else "". */
-const char *exo_last_error_detail(void);
+const char* exo_last_error_detail(void);
 
 /* ---- the module */
 
-/* Opens /dev/exo and checks that module and library understand each other. Returns a fd. ENODEV: not loaded,
- * EPROTO: another interface version, ENOSYS: a kernel older than 6.12 without the module. */
+/* Opens /dev/exo and checks that module and library understand each other. Returns a fd. ENODEV:
+ * not loaded, EPROTO: another interface version, ENOSYS: a kernel older than 6.12 without the
+ * module. */
 int exo_module__open(void);
-int exo_module__info(struct exo_info *info);
-int exo_module__stats(struct exo_stats *stats);
-/* Calls `each` for every object of a kind (EXO_LIST_*), with an entry of `entry_bytes`; stops when it
- * returns non-zero and returns that. volume_id 0: of all volumes. */
+int exo_module__info(struct exo_info* info);
+int exo_module__stats(struct exo_stats* stats);
+/* Calls `each` for every object of a kind (EXO_LIST_*), with an entry of `entry_bytes`; stops when
+ * it returns non-zero and returns that. volume_id 0: of all volumes. */
 int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
-                     int (*each)(const void *entry, void *context), void *context);
+                     int (*each)(const void* entry, void* context), void* context);
 /* A fd for exo_audit__read(). flags: EXO_AUDIT_FROM_NOW. */
 int exo_audit__open(uint32_t flags);
 /* Reads up to `count` events; returns how many. EAGAIN: none now and the fd is non-blocking. */
-int exo_audit__read(int audit_fd, struct exo_audit_event *events, size_t count);
+int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count);
 /* Ends a volume whose daemon is gone. */
 int exo_volume__release(uint32_t volume_id, uint32_t grace_ms);
 
 /* ---- files on an exo mount */
 
-int exo_file__info(int fd, struct exo_file_info *info);
+int exo_file__info(int fd, struct exo_file_info* info);
 /* flags: EXO_PIN_PERSISTENT; without it the pin ends when this open file is closed. */
 int exo_file__pin(int fd, uint32_t flags);
 /* Returns when every grant is cut and no read is in flight. `result` may be NULL. */
-int exo_file__unpin(int fd, uint32_t grace_ms, struct exo_file_unpin *result);
+int exo_file__unpin(int fd, uint32_t grace_ms, struct exo_file_unpin* result);
 /* Extents at or after map->start_offset; repeat from the end of the last until map->count is 0. */
-int exo_file__map(int fd, struct exo_file_map *map);
+int exo_file__map(int fd, struct exo_file_map* map);
 
 /* ---- grants and traversals */
 
@@ -71,8 +74,8 @@ struct exo_grant_options {
     uint32_t in_flight_limit;
 };
 /* Exchanges a fd open for reading for a grant fd, which is returned. The file must be pinned. */
-int exo_grant__open(int file_fd, const struct exo_grant_options *options);
-int exo_grant__info(int grant_fd, struct exo_grant_entry *info);
+int exo_grant__open(int file_fd, const struct exo_grant_options* options);
+int exo_grant__info(int grant_fd, struct exo_grant_entry* info);
 
 struct exo_traverse_options {
     size_t size;
@@ -81,19 +84,19 @@ struct exo_traverse_options {
     uint32_t hop_limit;
     uint32_t timeout_ms;
     uint32_t flags; /* EXO_TRAVERSE_* */
-    const void *args;
+    const void* args;
     size_t args_len;
-    void *result;
+    void* result;
     size_t result_len;
 };
 /* Runs one traversal to its end. 0 whenever it started: how it ended is in the outcome. */
 int exo_grant__traverse(int grant_fd, uint32_t program_id,
-                        const struct exo_traverse_options *options, struct exo_outcome *outcome);
+                        const struct exo_traverse_options* options, struct exo_outcome* outcome);
 /* 0 if the program came to its own end, else the errno that fits, with exo_last_error() set;
  * `what` names the file in it. */
-int exo_outcome__check(const struct exo_outcome *outcome, const char *what);
+int exo_outcome__check(const struct exo_outcome* outcome, const char* what);
 /* "done", "out of range" ... */
-const char *exo_end__name(uint32_t cause);
+const char* exo_end__name(uint32_t cause);
 
 /* ---- programs */
 
@@ -101,40 +104,41 @@ struct exo_program; /* the programs of one BPF object */
 
 struct exo_program_options {
     size_t size;
-    uint32_t flags;      /* EXO_PROGRAM_* */
+    uint32_t flags; /* EXO_PROGRAM_* */
     uint32_t reserved;
-    const char *pin_dir; /* default: EXO_PROGRAM_PIN_DIR */
+    const char* pin_dir; /* default: EXO_PROGRAM_PIN_DIR */
 };
 #define EXO_PROGRAM_KEEP (1U << 0)       /* pin, so that the programs stay attached after __close */
 #define EXO_PROGRAM_CHECK_ONLY (1U << 1) /* have the kernel verify, attach nothing */
 #define EXO_PROGRAM_PIN_DIR "/sys/fs/bpf/exo"
 
-/* Loads a BPF object and attaches every struct exo_program_ops in it. Needs CAP_BPF, CAP_PERFMON and
- * CAP_SYS_ADMIN. When the verifier rejects it (EACCES, EINVAL, E2BIG), exo_last_error_detail() is its log. */
-int exo_program__load_file(const char *path, const struct exo_program_options *options,
-                           struct exo_program **program);
-int exo_program__load_memory(const void *object, size_t object_len, const char *name,
-                             const struct exo_program_options *options,
-                             struct exo_program **program);
-size_t exo_program__count(const struct exo_program *program);
+/* Loads a BPF object and attaches every struct exo_program_ops in it. Needs CAP_BPF, CAP_PERFMON
+ * and CAP_SYS_ADMIN. When the verifier rejects it (EACCES, EINVAL, E2BIG), exo_last_error_detail()
+ * is its log. */
+int exo_program__load_file(const char* path, const struct exo_program_options* options,
+                           struct exo_program** program);
+int exo_program__load_memory(const void* object, size_t object_len, const char* name,
+                             const struct exo_program_options* options,
+                             struct exo_program** program);
+size_t exo_program__count(const struct exo_program* program);
 /* Of the program at an index below the count; id is 0 if it was only checked. */
-const char *exo_program__name(const struct exo_program *program, size_t at);
-uint32_t exo_program__id(const struct exo_program *program, size_t at);
+const char* exo_program__name(const struct exo_program* program, size_t at);
+uint32_t exo_program__id(const struct exo_program* program, size_t at);
 /* Functions of the object, and what the verifier did with each. */
 struct exo_function_info {
-    const char *name;
+    const char* name;
     uint32_t instructions; /* after the verifier's rewrites */
     uint32_t verified;     /* instructions that the verifier walked */
 };
-size_t exo_program__function_count(const struct exo_program *program);
-int exo_program__function(const struct exo_program *program, size_t at,
-                          struct exo_function_info *info);
+size_t exo_program__function_count(const struct exo_program* program);
+int exo_program__function(const struct exo_program* program, size_t at,
+                          struct exo_function_info* info);
 /* Detaches what was not kept. */
-void exo_program__close(struct exo_program *program);
+void exo_program__close(struct exo_program* program);
 /* Id of an attached program, whoever attached it. */
-int exo_program__find(const char *name, uint32_t *program_id);
+int exo_program__find(const char* name, uint32_t* program_id);
 /* Undoes EXO_PROGRAM_KEEP. pin_dir NULL: the default. */
-int exo_program__unload(const char *name, const char *pin_dir);
+int exo_program__unload(const char* name, const char* pin_dir);
 
 /* ---- index files: build */
 
@@ -168,16 +172,16 @@ struct exo_index_info {
     uint32_t max_value_bytes;
 };
 
-int exo_index_builder__new(const struct exo_index_builder_options *options,
-                           struct exo_index_builder **builder);
+int exo_index_builder__new(const struct exo_index_builder_options* options,
+                           struct exo_index_builder** builder);
 /* In any order. EMSGSIZE: a key over 1024 bytes or a value over 32768; ENOMEM: over the limit. */
-int exo_index_builder__add(struct exo_index_builder *builder, const void *key, size_t key_len,
-                           const void *value, size_t value_len);
-/* Writes the index to a fd open for writing on an empty file, and syncs it. The builder is empty then.
- * EEXIST: a key occurs twice, and duplicates are errors. */
-int exo_index_builder__finish(struct exo_index_builder *builder, int fd,
-                              struct exo_index_info *info);
-void exo_index_builder__free(struct exo_index_builder *builder);
+int exo_index_builder__add(struct exo_index_builder* builder, const void* key, size_t key_len,
+                           const void* value, size_t value_len);
+/* Writes the index to a fd open for writing on an empty file, and syncs it. The builder is empty
+ * then. EEXIST: a key occurs twice, and duplicates are errors. */
+int exo_index_builder__finish(struct exo_index_builder* builder, int fd,
+                              struct exo_index_info* info);
+void exo_index_builder__free(struct exo_index_builder* builder);
 
 /* ---- index files: look up */
 
@@ -192,15 +196,15 @@ struct exo_index_options {
     uint32_t mode;           /* enum exo_index_mode */
     uint32_t traverse_flags; /* EXO_TRAVERSE_* */
     uint32_t in_flight_limit;
-    uint32_t flags; /* EXO_INDEX_SKIP_CHECKSUMS */
-    const char *program; /* default: "btree_lookup" */
-    const char *name;    /* of the file, for messages */
+    uint32_t flags;      /* EXO_INDEX_SKIP_CHECKSUMS */
+    const char* program; /* default: "btree_lookup" */
+    const char* name;    /* of the file, for messages */
 };
 #define EXO_INDEX_SKIP_CHECKSUMS (1U << 0) /* user mode: check nodes as programs do, no CRC */
 
 struct exo_lookup {
     size_t size;
-    void *value;           /* in: where the value goes; may be NULL */
+    void* value;           /* in: where the value goes; may be NULL */
     size_t value_capacity; /* in: no more than this is written there */
     size_t value_len;      /* out: of the value, which may be more */
     uint32_t hops;         /* out: nodes read */
@@ -210,22 +214,22 @@ struct exo_lookup {
     uint64_t elapsed_ns;   /* out: kernel mode */
 };
 
-/* Reads the header through the file descriptor, which is duplicated. EBADMSG: no index. In kernel mode a
- * grant on the whole file is opened as well; it lives as long as the handle. */
-int exo_index__open(int fd, const struct exo_index_options *options, struct exo_index **index);
-void exo_index__close(struct exo_index *index);
-int exo_index__info(const struct exo_index *index, struct exo_index_info *info);
+/* Reads the header through the file descriptor, which is duplicated. EBADMSG: no index. In kernel
+ * mode a grant on the whole file is opened as well; it lives as long as the handle. */
+int exo_index__open(int fd, const struct exo_index_options* options, struct exo_index** index);
+void exo_index__close(struct exo_index* index);
+int exo_index__info(const struct exo_index* index, struct exo_index_info* info);
 /* 1: found, 0: no such key. EBADMSG: a node is damaged. */
-int exo_index__lookup(const struct exo_index *index, const void *key, size_t key_len,
-                      struct exo_lookup *lookup);
-/* Calls `each` for the records from a key on (NULL: all) in order, read in user space; stops when it returns
- * non-zero and returns that. */
-int exo_index__scan(const struct exo_index *index, const void *from, size_t from_len,
-                    int (*each)(const void *key, size_t key_len, const void *value,
-                                size_t value_len, void *context),
-                    void *context);
+int exo_index__lookup(const struct exo_index* index, const void* key, size_t key_len,
+                      struct exo_lookup* lookup);
+/* Calls `each` for the records from a key on (NULL: all) in order, read in user space; stops when
+ * it returns non-zero and returns that. */
+int exo_index__scan(const struct exo_index* index, const void* from, size_t from_len,
+                    int (*each)(const void* key, size_t key_len, const void* value,
+                                size_t value_len, void* context),
+                    void* context);
 /* Reads every node and checks checksums, links, order and counts. EBADMSG says where. */
-int exo_index__verify(const struct exo_index *index);
+int exo_index__verify(const struct exo_index* index);
 
 #ifdef __cplusplus
 }

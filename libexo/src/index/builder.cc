@@ -161,8 +161,7 @@ class NodeFill {
         size_t at = EXO_INDEX_SLOTS_AT + entries_.size() * sizeof(exo_index_slot);
         node.prefix_at = static_cast<uint16_t>(at);
         node.prefix_len = static_cast<uint16_t>(prefix_);
-        memcpy(bytes + at, first_.data(), prefix_);
-        at += prefix_;
+        at = put(bytes, at, first_.substr(0, prefix_));
         for (size_t i = 0; i < entries_.size(); i++) {
             const Entry& entry = entries_[i];
             std::string_view key = entry.key.substr(entry.uncompared ? 0 : prefix_);
@@ -174,15 +173,18 @@ class NodeFill {
                 slot.head = slot.head << 8 | value;
             }
             memcpy(bytes + EXO_INDEX_SLOTS_AT + i * sizeof(slot), &slot, sizeof(slot));
-            memcpy(bytes + at, key.data(), key.size());
-            at += key.size();
-            memcpy(bytes + at, entry.payload.data(), entry.payload.size());
-            at += entry.payload.size();
+            at = put(bytes, at, key);
+            at = put(bytes, at, entry.payload);
         }
         return node;
     }
 
   private:
+    // Returns where the next bytes go.
+    static size_t put(unsigned char* bytes, size_t at, std::string_view what) {
+        if (!what.empty()) memcpy(bytes + at, what.data(), what.size());
+        return at + what.size();
+    }
     struct Entry {
         std::string_view key;
         std::string payload;
