@@ -12,24 +12,45 @@ trap 'echo "demo: this step failed: $BASH_COMMAND" >&2' ERR
 set -E
 
 say() {
-    printf '\n\033[1m-- %s\033[0m\n' "$*"
+    printf '\n== %s\n' "$*"
 }
 
-# Prints the command as a person would type it, then runs it.
+# Prints the command as a person would type it.
+prompt() {
+    local word line='$'
+    for word in "$@"; do
+        case $word in
+        *[\ \>\;]*) line+=" '$word'" ;;
+        *) line+=" $word" ;;
+        esac
+    done
+    printf '%s\n' "$line"
+}
+
 show() {
-    printf '$ %s\n' "$*"
+    prompt "$@"
     "$@"
 }
 
-# A command that must be refused, with this reason; shows what it said.
+# A command that must say no (exit code 1 to 127), with this reason; shows what it said.
 refused() { # REASON COMMAND...
     local reason=$1 said status=0
     shift
-    printf '$ %s\n' "$*"
+    prompt "$@"
     said=$("$@" 2>&1) || status=$?
     printf '%s\n' "$said"
-    [ "$status" -ne 0 ] || { echo "demo: that should have been refused" >&2; return 1; }
-    grep -q "$reason" <<<"$said" || { echo "demo: refused, but not because: $reason" >&2; return 1; }
+    if [ "$status" = 0 ] || [ "$status" -ge 128 ] || ! grep -q "$reason" <<<"$said"; then
+        echo "demo: that should have been refused, saying: $reason" >&2
+        return 1
+    fi
+}
+
+# The last lines of what a command prints.
+show_tail() { # LINES COMMAND...
+    local lines=$1
+    shift
+    prompt "$@"
+    "$@" | tail -n "$lines"
 }
 
 clean_up() {
@@ -69,7 +90,7 @@ show exo index info "$index"
 
 say "Pin it: from now on the file cannot change, and the module knows its extents"
 show exo pin "$index"
-show exo map "$index"
+show_tail 5 exo map "$index"
 
 say "What is pinned stays as it is"
 refused 'not permitted' sh -c "echo more >> $index"
@@ -80,7 +101,7 @@ say "Traverse: attach the lookup program (the kernel's verifier checks it) and u
 show exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
 show exo prog list
 show exo lookup "$index" bash
-show exo lookup "$index" no-such-package && false
+refused 'has no key' exo lookup "$index" no-such-package
 
 say "Every name in the index and as many absent ones, each compared with reading the mounted file"
 show exo index dump --keys "$index" >/tmp/names
@@ -89,12 +110,12 @@ show exo lookup --keys /tmp/names --absent --compare --jobs 2 "$index"
 
 say "Audit: who was granted what, and what they did with it"
 show exo stats
-show exo audit | tail -n 12
+show_tail 12 exo audit
 
 say "Unpin: the file can be changed again"
 show exo unpin "$index"
 show sh -c "echo more >> $index"
-show exo audit | tail -n 2
+show_tail 2 exo audit
 
 say "Leave"
 show exo prog unload btree_lookup

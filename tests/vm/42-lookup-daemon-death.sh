@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Lookups at the drive's completion do not need the daemon: killed with -9 in their midst, they go on to the last;
+# after the next mount the data is there, the pin holds, and lookups still equal the mounted file.
+# time-limit: 240
+. "$EXO_TOP/tests/vm/lib.sh"
+need_module
+need_commands exo mkfs.exo mount.exo
+
+fresh_fs "$DRIVE"
+seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
+exo index build -o $MNT/index "$TMPDIR/tsv"
+cp "$TMPDIR/tsv" $MNT/data
+sync -f $MNT/data
+exo pin $MNT/index
+exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
+traversals() {
+    exo --json stats | sed -n 's/.*"traversals": \([0-9]*\).*/\1/p'
+}
+
+step "kill -9 of the daemon while lookups run"
+exo --json lookup --keys "$TMPDIR/keys" --jobs 2 $MNT/index >"$TMPDIR/totals" 2>"$TMPDIR/errors" &
+lookups=$!
+wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
+kill -9 "$(pgrep -f "mount.exo $DRIVE ")"
+wait_until 5 sh -c "! pgrep -f 'mount.exo $DRIVE '"
+before=$(traversals)
+expect_fail 'not connected' stat $MNT/index
+kill -0 "$lookups" || die "the lookups were over before the daemon was killed"
+status=0
+wait "$lookups" || status=$?
+[ "$status" = 0 ] || die "lookups failed after the daemon's death: $(cat "$TMPDIR/errors")"
+after=$(traversals)
+echo "$((after - before)) lookups ran without a daemon"
+[ "$after" -gt "$before" ] || die "no lookup ran after the daemon's death"
+grep -q '"found": 20000' "$TMPDIR/totals" || die "not all keys were found: $(cat "$TMPDIR/totals")"
+
+step "after the next mount"
+umount -l $MNT
+mount -t exo "$DRIVE" $MNT
+cmp "$TMPDIR/tsv" $MNT/data
+expect_fail 'not permitted' truncate -s 0 $MNT/index
+exo lookup --keys "$TMPDIR/keys" --absent --compare $MNT/index
+
+step "leave"
+exo unpin $MNT/index
+exo prog unload btree_lookup
+umount $MNT
+fsck.exo "$DRIVE"
+unload_module_check
