@@ -24,7 +24,7 @@
 #endif
 
 #define EXO_INDEX_VERSION	1
-#define EXO_INDEX_MAGIC		0x424f5845u	/* "EXOB" */
+#define EXO_INDEX_MAGIC		0x494f5845u	/* "EXOI" */
 #define EXO_INDEX_NODE_BYTES	4096u
 
 /* Bounds of what an index holds. A key may be empty, and so may a value. */
