@@ -19,6 +19,15 @@ static struct exo_traversal *traversal_of(const struct exo_hop_context *context)
 	return container_of(context, struct exo_traversal, context);
 }
 
+/*
+ * For size 0 the verifier takes what the returned pointer points to, one byte, which may lie
+ * behind the area.
+ */
+static bool valid_size(size_t size, u32 len)
+{
+	return size && size <= len;
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -26,13 +35,13 @@ __bpf_kfunc_start_defs();
  * @context: as the program was given it
  * @rdonly_buf_size: bytes to be read, a constant for the verifier
  *
- * Return: the block, or NULL if it is shorter or there is none.
+ * Return: the block, or NULL if it is shorter, there is none, or the size is 0.
  */
 __bpf_kfunc const u8 *exo_block(const struct exo_hop_context *context, const size_t rdonly_buf_size)
 {
 	const struct exo_traversal *t = traversal_of(context);
 
-	return rdonly_buf_size <= t->block_len ? t->block : NULL;
+	return valid_size(rdonly_buf_size, t->block_len) ? t->block : NULL;
 }
 
 /**
@@ -40,13 +49,13 @@ __bpf_kfunc const u8 *exo_block(const struct exo_hop_context *context, const siz
  * @context: as the program was given it
  * @rdonly_buf_size: bytes to be read, a constant for the verifier
  *
- * Return: the arguments, or NULL if they are shorter.
+ * Return: the arguments, or NULL if they are shorter or the size is 0.
  */
 __bpf_kfunc const u8 *exo_args(const struct exo_hop_context *context, const size_t rdonly_buf_size)
 {
 	const struct exo_traversal *t = traversal_of(context);
 
-	return rdonly_buf_size <= t->args_len ? t->args : NULL;
+	return valid_size(rdonly_buf_size, t->args_len) ? t->args : NULL;
 }
 
 /**
@@ -54,13 +63,13 @@ __bpf_kfunc const u8 *exo_args(const struct exo_hop_context *context, const size
  * @context: as the program was given it
  * @rdwr_buf_size: bytes to be accessed, a constant for the verifier
  *
- * Return: the area, or NULL if it is shorter.
+ * Return: the area, or NULL if it is shorter or the size is 0.
  */
 __bpf_kfunc u8 *exo_result(const struct exo_hop_context *context, const size_t rdwr_buf_size)
 {
 	struct exo_traversal *t = traversal_of(context);
 
-	return rdwr_buf_size <= t->result_len ? t->result : NULL;
+	return valid_size(rdwr_buf_size, t->result_len) ? t->result : NULL;
 }
 
 /**

@@ -75,7 +75,8 @@ struct exo_program_ops {
 
 /*
  * The verifier bounds the memory that a kfunc returns by its size argument, but only behind a typed
- * pointer; the macros below give it back as void, for a program to call it what it likes.
+ * pointer; the macros below give it back as void, for a program to call it what it likes. Size 0
+ * gives NULL.
  */
 
 /*

@@ -214,6 +214,22 @@ TEST_CASE("results are bounded by the area") {
     CHECK(run(rig.grant.get(), act.id(), nullptr, 0, {}).outcome.error == -EINVAL);
 }
 
+TEST_CASE("an area of no bytes is none, also where there is one") {
+    Rig rig;
+    const Program& zero = shared_program("test_zero");
+    uint64_t args = 1;
+    for (size_t args_len : {size_t{0}, sizeof(args)}) {
+        for (uint32_t result_len : {0u, 64u}) {
+            CAPTURE(args_len);
+            CAPTURE(result_len);
+            Run r = run(rig.grant.get(), zero.id(), &args, args_len, {.result_len = result_len});
+            CHECK(r.error == 0);
+            CHECK(r.outcome.cause == EXO_END_DONE);
+            CHECK(r.outcome.value == 0);
+        }
+    }
+}
+
 TEST_CASE("hop limits, at the bound and beside it") {
     Rig rig(64 * 4096);
     const Program& stride = shared_program("test_stride");
