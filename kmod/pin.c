@@ -110,7 +110,7 @@ static int publish(struct exo_volume *volume, struct exo_pinned *pin)
 	int ret;
 
 	guard(mutex)(&volume->lock);
-	if (volume->ending)
+	if (volume->gone || volume->ending)
 		return -ENODEV;
 	ret = xa_insert(&volume->pins, pin->ino, pin, GFP_KERNEL_ACCOUNT);
 	if (ret)
@@ -414,11 +414,24 @@ static struct exo_pinned *next_pin(struct exo_volume *volume, unsigned long *ino
 }
 
 /**
+ * exo_pin_end_cancel() - let new pins in again as far as this end was concerned
+ * @volume: on which exo_pin_end_all() has succeeded, or fails
+ *
+ * Context: process, may sleep.
+ */
+void exo_pin_end_cancel(struct exo_volume *volume)
+{
+	guard(mutex)(&volume->lock);
+	volume->ending--;
+}
+
+/**
  * exo_pin_end_all() - end every pin of a volume and let no new one in
  * @volume: referenced by the caller, and claimed
  * @grace_ms: for all holders together
  *
- * On failure new pins are possible again; those that had begun to end stay so.
+ * Several may run at once. New pins are kept out until each has failed; after success that takes
+ * exo_pin_end_cancel(). Pins that had begun to end stay so.
  *
  * Context: process, may sleep.
  * Return: 0, -EINTR, -ETIMEDOUT, or -ENODEV when the volume's device was already let go.
@@ -432,10 +445,13 @@ int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms)
 	int ret = 0;
 
 	mutex_lock(&volume->lock);
-	volume->ending = true;
+	if (volume->gone)
+		ret = -ENODEV;
+	else
+		volume->ending++;
 	mutex_unlock(&volume->lock);
-	if (READ_ONCE(volume->gone))
-		return -ENODEV;
+	if (ret)
+		return ret;
 
 	/*
 	 * All holders are told before any is waited for, so that one grace period serves them all.
@@ -455,11 +471,8 @@ int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms)
 		}
 		exo_pin_put(pin);
 	}
-	if (ret) {
-		mutex_lock(&volume->lock);
-		volume->ending = false;
-		mutex_unlock(&volume->lock);
-	}
+	if (ret)
+		exo_pin_end_cancel(volume);
 	return ret;
 }
 

@@ -61,6 +61,7 @@ static inline bool exo_pin_is_cut(const struct exo_pinned *pin)
 int exo_pin_register(struct exo_ioctl_call *call);
 int exo_pin_unregister(struct exo_ioctl_call *call);
 int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms);
+void exo_pin_end_cancel(struct exo_volume *volume);
 struct exo_pinned *exo_pin_find(struct exo_volume *volume, u64 ino);
 void exo_pin_put(struct exo_pinned *pin);
 int exo_pin_add_grant(struct exo_pinned *pin, struct exo_grant *grant);

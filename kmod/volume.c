@@ -23,7 +23,7 @@
 
 DEFINE_XARRAY_ALLOC1(exo_volumes);
 
-/* Guards claimed and gone of every volume, and the change of exo_volumes. */
+/* Guards claimed of every volume and the change of exo_volumes; gone together with volume->lock. */
 static DEFINE_MUTEX(exo_volumes_lock);
 static u32 next_volume_id;
 
@@ -75,25 +75,44 @@ u64 exo_volumes_now(void)
 }
 
 /*
- * Lets the device go. All pins are gone, so no read is in flight and none can start. The caller
- * holds exo_volumes_lock and, through a file of ours, the module.
+ * Lets the device go, once. Without pins no read is in flight and none can start; the same lock
+ * keeps a new one out. The caller holds, through a file of ours, the module.
  */
-static void let_go(struct exo_volume *volume)
+static int let_go(struct exo_volume *volume)
 {
-	lockdep_assert_held(&exo_volumes_lock);
-	WRITE_ONCE(volume->gone, true);
-	xa_erase(&exo_volumes, volume->id);
+	struct backing_dev_info *bdi;
 
+	lockdep_assert_held(&exo_volumes_lock);
+	if (volume->gone)
+		return -ENODEV;
 	mutex_lock(&volume->lock);
-	if (volume->mount_bdi)
-		bdi_put(volume->mount_bdi);
+	if (volume->pin_count) {
+		mutex_unlock(&volume->lock);
+		return -EBUSY;
+	}
+	WRITE_ONCE(volume->gone, true);
+	bdi = volume->mount_bdi;
 	volume->mount_bdi = NULL;
 	mutex_unlock(&volume->lock);
 
+	xa_erase(&exo_volumes, volume->id);
+	if (bdi)
+		bdi_put(bdi);
 	audit_volume(volume, EXO_AUDIT_VOLUME_DETACH, 0);
 	bdev_fput(volume->bdev_file);
 	exo_volume_put(volume);
 	module_put(THIS_MODULE);
+	return 0;
+}
+
+/* Lets the device go after exo_pin_end_all(), which has kept new pins out since. */
+static int let_go_ended(struct exo_volume *volume)
+{
+	int ret = let_go(volume);
+
+	if (ret)
+		exo_pin_end_cancel(volume);
+	return ret;
 }
 
 /* ---- the volume fd ---- */
@@ -148,10 +167,7 @@ static int detach(struct exo_ioctl_call *call)
 	if (ret)
 		return ret;
 	guard(mutex)(&exo_volumes_lock);
-	if (volume->gone)
-		return -ENODEV;
-	let_go(volume);
-	return 0;
+	return let_go_ended(volume);
 }
 
 static const struct exo_ioctl volume_ioctls[] = {
@@ -172,8 +188,8 @@ static int volume_close(struct inode *inode, struct file *file)
 
 	mutex_lock(&exo_volumes_lock);
 	WRITE_ONCE(volume->claimed, false);
-	if (!volume->gone && !READ_ONCE(volume->pin_count))
-		let_go(volume);
+	/* Pins keep it. */
+	let_go(volume);
 	mutex_unlock(&exo_volumes_lock);
 	exo_volume_put(volume);
 	return 0;
@@ -345,9 +361,6 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 	/* From here on volume_close() undoes it all, also when the answer cannot be copied out. */
 	exo_volume_get(volume);
 	WRITE_ONCE(volume->claimed, true);
-	mutex_lock(&volume->lock);
-	volume->ending = false;
-	mutex_unlock(&volume->lock);
 
 	arg->volume_id = volume->id;
 	arg->logical_block_bytes = volume->block_bytes;
@@ -389,7 +402,7 @@ int exo_volume_release(struct exo_ioctl_call *call)
 	mutex_lock(&exo_volumes_lock);
 	WRITE_ONCE(volume->claimed, false);
 	if (!ret)
-		let_go(volume);
+		ret = let_go_ended(volume);
 	mutex_unlock(&exo_volumes_lock);
 	exo_volume_put(volume);
 	return ret;

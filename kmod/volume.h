@@ -39,12 +39,13 @@ struct exo_volume {
 
 	/* Guarded by exo_volumes_lock; read without it for listings. */
 	bool claimed;			/* a volume fd is open, or a release is under way */
+	/* Written under exo_volumes_lock and lock, so either of them will do to read it. */
 	bool gone;			/* the device was let go */
 
 	struct mutex lock;		/* guards what follows */
 	struct xarray pins;		/* by inode number */
 	u32 pin_count;			/* read without the lock for listings */
-	bool ending;			/* no new pin */
+	u32 ending;			/* ends under way; no new pin while there are any */
 	struct backing_dev_info *mount_bdi;	/* holds a reference; NULL = no mount bound */
 	u64 mount_bdi_id;
 

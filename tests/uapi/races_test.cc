@@ -165,6 +165,44 @@ TEST_CASE("two revokers of one pin both return after the drain") {
     }
 }
 
+TEST_CASE("detached by several at once while files are pinned: no pin outlives the volume") {
+    for (int i = 0; i < rounds(40); i++) {
+        {
+            Opened volume = attach(device_path());
+            REQUIRE(volume.error == 0);
+            std::atomic<bool> go = false;
+            std::atomic<int> detached = 0, wrong = 0, pinned = 0;
+            std::vector<std::thread> threads;
+            for (int n = 0; n < 3; n++) {
+                threads.emplace_back([&] {
+                    while (!go) {
+                    }
+                    exo_detach detach = {};
+                    int ret = call(volume.fd, EXO_VOLUME_DETACH, &detach);
+                    detached += ret == 0;
+                    wrong += ret != 0 && ret != -ENODEV;
+                });
+            }
+            threads.emplace_back([&] {
+                go = true;
+                for (uint64_t ino = 1; !detached && ino < 20000; ino++) {
+                    int ret = pin(volume.fd, ino, kGeneration, 4096, {{0, 0, 4096}});
+                    pinned += ret == 0;
+                    wrong += ret != 0 && ret != -ENODEV;
+                }
+            });
+            for (std::thread& t : threads) {
+                t.join();
+            }
+            CHECK(wrong == 0);
+            CHECK(detached == 1);
+            CHECK(pin(volume.fd, 1, kGeneration, 4096, {{0, 0, 4096}}) == -ENODEV);
+        }
+        REQUIRE(stats().volumes == 0);
+        REQUIRE(stats().pins == 0);
+    }
+}
+
 TEST_CASE("killed callers leave nothing behind") {
     {
         Rig rig(64 * 4096);
