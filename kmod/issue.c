@@ -9,13 +9,11 @@
  * that it finished.
  */
 #include <linux/blk-mq.h>
-#include <linux/delay.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/part_stat.h>
+#include <linux/pm_runtime.h>
 #include <linux/sched.h>
-#include <linux/sched/signal.h>
 
 #include "issue.h"
 #include "limits.h"
@@ -77,6 +75,11 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 {
 	struct exo_traversal *t = rq->end_io_data;
 
+	/*
+	 * The read is over, although the request stays allocated: a driver that resets its
+	 * controller waits for every request that is marked as completing. Also for reusable().
+	 */
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	t->status = status;
 	if (t->fresh)
 		t->driver_preps = rq->rq_flags & RQF_DONTPREP;
@@ -88,6 +91,8 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 	}
 	if (atomic_cmpxchg(&t->phase, EXO_PHASE_ISSUING, EXO_PHASE_ARRIVED) == EXO_PHASE_ISSUING)
 		return RQ_END_IO_NONE;
+	/* A failed exchange orders nothing by itself; what the issuer wrote must be seen. */
+	smp_acquire__after_ctrl_dep();
 	exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
 	/* The traversal, and with it the request, may be gone. */
 	return RQ_END_IO_NONE;
@@ -115,15 +120,26 @@ static void prepare(struct exo_traversal *t, bool with_cgroup)
 	blk_rq_bio_prep(rq, &t->bio, DIV_ROUND_UP(t->len, volume->segment_bytes));
 }
 
+/*
+ * Never sleeps for a request: a worker that did so would keep other traversals, which hold requests
+ * that somebody may be waiting for, from running.
+ */
 static int allocate(struct exo_traversal *t)
 {
 	/* A scheduler must not merge other bios into a request whose end is ours. */
 	blk_opf_t opf = REQ_OP_READ | REQ_NOMERGE | (t->polled ? REQ_POLLED : 0);
+	struct request_queue *queue = t->volume->queue;
 	struct request *rq;
 
-	rq = blk_mq_alloc_request(t->volume->queue, opf, 0);
-	if (IS_ERR(rq))
+	rq = blk_mq_alloc_request(queue, opf, BLK_MQ_REQ_NOWAIT);
+	if (IS_ERR(rq)) {
+		if (blk_queue_dying(queue))
+			return -ENODEV;
+		/* Only a caller that waits wakes a suspended device up by itself. */
+		if (blk_queue_pm_only(queue) && queue->dev)
+			pm_request_resume(queue->dev);
 		return PTR_ERR(rq);
+	}
 	if (t->polled && rq->mq_hctx->type != HCTX_TYPE_POLL) {
 		blk_mq_free_request(rq);
 		return -EOPNOTSUPP;
@@ -156,8 +172,8 @@ void exo_issue_release(struct exo_traversal *t)
 /* ---- reissue ---- */
 
 /*
- * Whether the request may be used once more. If not, it is given back first, which is what somebody
- * who freezes the queue is waiting for.
+ * Whether the request may be used once more. If not, it must be given back at once, which is what
+ * somebody who freezes the queue is waiting for.
  */
 static bool reusable(struct request *rq)
 {
@@ -172,11 +188,12 @@ static bool reusable(struct request *rq)
 	/*
 	 * The timeout handler may be looking at the read that just completed. It must not find the
 	 * next one under the same request, so a request that somebody else holds is not used again.
-	 * Whoever takes a reference after this point sees the state below or the next read's
+	 * Whoever takes a reference after this point sees the idle state or the next read's
 	 * deadline.
+	 *
+	 * The state, set when the read completed or could not be issued, comes before the look at
+	 * the reference; the handler does it the other way round.
 	 */
-	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
-	/* The state before the look at the reference; the handler does it the other way round. */
 	smp_mb();
 	return atomic_read(&rq->ref) == 1;
 }
@@ -279,6 +296,8 @@ static enum exo_issue_result handed_over(struct exo_traversal *t)
 	if (t->polled ||
 	    atomic_cmpxchg(&t->phase, EXO_PHASE_ISSUING, EXO_PHASE_ISSUED) == EXO_PHASE_ISSUING)
 		return EXO_ISSUE_GONE;
+	/* A failed exchange orders nothing by itself; what the completion wrote must be seen. */
+	smp_acquire__after_ctrl_dep();
 	atomic_set(&t->phase, EXO_PHASE_OWNED);
 	return EXO_ISSUE_ARRIVED;
 }
@@ -308,35 +327,28 @@ static enum exo_issue_result reissue(struct exo_traversal *t)
 	return failed(t, EXO_END_IO, blk_status_to_errno(status));
 }
 
-static enum exo_issue_result issue_fresh(struct exo_traversal *t, enum exo_context context)
+static enum exo_issue_result issue_fresh(struct exo_traversal *t)
 {
-	unsigned long pause_us = EXO_RETRY_MIN_US;
 	blk_status_t status;
 	int ret;
 
 	ret = allocate(t);
+	if (ret == -EAGAIN)
+		return EXO_ISSUE_BUSY;
 	if (ret)
 		return failed(t, EXO_END_NO_REQUEST, ret);
 	prepare(t, true);
 
-	for (;;) {
-		hand_over(t);
-		status = blk_insert_cloned_request(t->request);
-		if (!status)
-			return handed_over(t);
-		atomic_set(&t->phase, EXO_PHASE_OWNED);
-		if (!no_room(status))
-			return failed(t, EXO_END_IO, blk_status_to_errno(status));
-
-		/* The driver or the tags have no room now. The request stays ours; try again. */
-		if (time_after(jiffies, t->deadline))
-			return failed(t, EXO_END_TIMEOUT, 0);
-		if (READ_ONCE(t->cancel) ||
-		    (context != EXO_CONTEXT_WORKER && fatal_signal_pending(current)))
-			return failed(t, EXO_END_CANCELLED, 0);
-		usleep_range(pause_us, 2 * pause_us);
-		pause_us = min(2 * pause_us, EXO_RETRY_MAX_US);
-	}
+	hand_over(t);
+	status = blk_insert_cloned_request(t->request);
+	if (!status)
+		return handed_over(t);
+	atomic_set(&t->phase, EXO_PHASE_OWNED);
+	bio_uninit(&t->bio);
+	if (!no_room(status))
+		return failed(t, EXO_END_IO, blk_status_to_errno(status));
+	exo_issue_release(t);
+	return EXO_ISSUE_BUSY;
 }
 
 static u32 *counter(struct exo_traversal *t, enum exo_context context)
@@ -357,15 +369,13 @@ static enum exo_issue_result issue(struct exo_traversal *t, enum exo_context con
 {
 	enum exo_issue_result result;
 
-	if (t->request && reusable(t->request)) {
+	if (t->request) {
 		result = reissue(t);
 		if (result != EXO_ISSUE_DEFER || context == EXO_CONTEXT_COMPLETION)
 			return result;
+		exo_issue_release(t);
 	}
-	if (context == EXO_CONTEXT_COMPLETION)
-		return EXO_ISSUE_DEFER;
-	exo_issue_release(t);
-	return issue_fresh(t, context);
+	return issue_fresh(t);
 }
 
 /**
@@ -373,7 +383,7 @@ static enum exo_issue_result issue(struct exo_traversal *t, enum exo_context con
  * @t: driven by the caller, with no read in flight
  * @context: of the caller
  *
- * Context: as @context says; may sleep unless it is EXO_CONTEXT_COMPLETION.
+ * Context: as @context says; sleeps only where the driver's queue_rq() does.
  * Return: with EXO_ISSUE_GONE the traversal must not be touched any more, except by a poller.
  */
 enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context context)
@@ -381,6 +391,9 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 	enum exo_issue_result result;
 	u32 *count;
 
+	t->holes_in_a_row = 0;
+	if (t->request && !reusable(t->request))
+		exo_issue_release(t);
 	if (context == EXO_CONTEXT_COMPLETION &&
 	    (!t->request || !exo_issue_direct_allowed() ||
 	     t->volume->queue->tag_set->flags & BLK_MQ_F_BLOCKING || !no_lock_held_here()))
@@ -390,9 +403,23 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 	count = counter(t, context);
 	++*count;
 	result = issue(t, context);
-	if (result == EXO_ISSUE_DEFER || result == EXO_ISSUE_FAILED)
+	if (result == EXO_ISSUE_DEFER || result == EXO_ISSUE_BUSY || result == EXO_ISSUE_FAILED)
 		--*count;
 	return result;
+}
+
+/**
+ * exo_issue_hole() - the block that is due needs no read
+ * @t: driven by the caller, with no read in flight
+ *
+ * A traversal that wanders through holes must not keep a request that others could use.
+ *
+ * Context: any in which a completion runs.
+ */
+void exo_issue_hole(struct exo_traversal *t)
+{
+	if (t->request && (++t->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !reusable(t->request)))
+		exo_issue_release(t);
 }
 
 /**

@@ -9,7 +9,6 @@
 #include <linux/types.h>
 
 struct exo_traversal;
-struct workqueue_struct;
 
 /* Who drives a traversal right now. */
 enum exo_context {
@@ -35,10 +34,12 @@ enum exo_issue_result {
 	EXO_ISSUE_GONE,			/* in flight; the traversal now belongs to its completion */
 	EXO_ISSUE_ARRIVED,		/* completed already; the caller goes on */
 	EXO_ISSUE_DEFER,		/* not issued: cannot be here, a worker must */
+	EXO_ISSUE_BUSY,			/* not issued: no room now; no request is held */
 	EXO_ISSUE_FAILED,		/* not issued: t->cause and t->error say why */
 };
 
 enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context context);
+void exo_issue_hole(struct exo_traversal *t);
 void exo_issue_release(struct exo_traversal *t);
 void exo_issue_poll(struct exo_traversal *t);
 bool exo_issue_direct_allowed(void);

@@ -41,7 +41,10 @@
  */
 #define EXO_INTERRUPT_BURST		16U
 
-/* Pauses of a worker or caller whose request the driver has no room for. */
+/* Blocks in holes after which a traversal gives back the request that it is not using. */
+#define EXO_HOLES_WITH_REQUEST		4U
+
+/* Pauses of a traversal for which the queue or the driver has no room. */
 #define EXO_RETRY_MIN_US		20U
 #define EXO_RETRY_MAX_US		2000U
 

@@ -6,8 +6,10 @@
  * The engine (everything from exo_traversal_run() to end()) runs in any context, hard interrupt
  * included, and allocates nothing.
  */
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -119,6 +121,7 @@ static bool step(struct exo_traversal *t)
 	hop->hops_left = t->hop_limit - t->hops;
 	t->block_len = t->len;
 	t->wish = false;
+	t->pause_us = EXO_RETRY_MIN_US;
 
 	verdict = t->program->ops->step(&t->context);
 	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, t->hole, verdict);
@@ -202,6 +205,44 @@ static void defer(struct exo_traversal *t, bool arrived)
 	queue_work(workers, &t->work);
 }
 
+static enum hrtimer_restart retry_now(struct hrtimer *timer)
+{
+	struct exo_traversal *t = container_of(timer, struct exo_traversal, retry);
+
+	queue_work(workers, &t->work);
+	return HRTIMER_NORESTART;
+}
+
+static void note_signal(struct exo_traversal *t, enum exo_context context)
+{
+	if (context != EXO_CONTEXT_WORKER && fatal_signal_pending(current))
+		WRITE_ONCE(t->cancel, true);
+}
+
+/*
+ * The queue or the driver has no room for the read that is due. A worker leaves, because the pool
+ * has others to serve; the caller sleeps, but never longer than one pause at a time. Returns false
+ * when the traversal has ended instead, true when the caller may try again or has left.
+ */
+static bool pause(struct exo_traversal *t, enum exo_context context)
+{
+	unsigned int pause_us = t->pause_us;
+	enum exo_end stop;
+
+	note_signal(t, context);
+	stop = stopped(t);
+	if (stop != EXO_END_DONE)
+		return finish_with(t, stop, 0);
+	t->pause_us = min(2 * pause_us, EXO_RETRY_MAX_US);
+	if (context == EXO_CONTEXT_WORKER) {
+		t->arrived = false;
+		hrtimer_start(&t->retry, ns_to_ktime((u64)pause_us * NSEC_PER_USEC), HRTIMER_MODE_REL);
+	} else {
+		usleep_range(pause_us, 2 * pause_us);
+	}
+	return true;
+}
+
 /**
  * exo_traversal_run() - drive a traversal as far as it goes in this context
  * @t: driven by the caller; must not be touched afterwards, except by a poller
@@ -218,6 +259,7 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 		if (arrived && !step(t))
 			break;
 		if (t->hole) {
+			exo_issue_hole(t);
 			answer_hole(t);
 		} else {
 			switch (exo_issue(t, context)) {
@@ -228,6 +270,15 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 			case EXO_ISSUE_DEFER:
 				defer(t, false);
 				return;
+			case EXO_ISSUE_BUSY:
+				if (!pause(t, context)) {
+					end(t, context);
+					return;
+				}
+				if (context == EXO_CONTEXT_WORKER)
+					return;
+				arrived = false;
+				continue;
 			case EXO_ISSUE_FAILED:
 				end(t, context);
 				return;
@@ -240,8 +291,7 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 			defer(t, true);
 			return;
 		}
-		if (context != EXO_CONTEXT_WORKER && fatal_signal_pending(current))
-			WRITE_ONCE(t->cancel, true);
+		note_signal(t, context);
 		cond_resched();
 	}
 	end(t, context);
@@ -288,6 +338,8 @@ static void traversal_free(struct exo_traversal *t)
 			.file_offset = t->offset,
 			.length = t->len,
 		}, &t->actor);
+	/* It has run out long ago, but its handler may still be on its way out. */
+	hrtimer_cancel(&t->retry);
 	kvfree(t->area);
 	if (t->block)
 		free_pages_exact(t->block, t->hop_bytes);
@@ -347,6 +399,9 @@ static struct exo_traversal *traversal_create(struct exo_grant *grant,
 	t->offset = arg->start_offset;
 	t->len = arg->hop_bytes;
 	INIT_WORK(&t->work, run_work);
+	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	t->retry.function = retry_now;
+	t->pause_us = EXO_RETRY_MIN_US;
 	init_completion(&t->done);
 	refcount_set(&t->refs, 2);
 

@@ -13,6 +13,7 @@
 #include <linux/blk_types.h>
 #include <linux/bvec.h>
 #include <linux/completion.h>
+#include <linux/hrtimer.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
 
@@ -61,12 +62,15 @@ struct exo_traversal {
 	atomic_t phase;			/* enum exo_phase */
 	blk_status_t status;		/* of the read that arrived */
 	struct request *request;	/* kept from hop to hop; NULL = none yet, or given back */
+	u32 holes_in_a_row;
 	bool fresh;			/* request has not completed yet */
 	bool driver_preps;		/* the driver marks its requests with RQF_DONTPREP */
 	struct bio bio;
 	struct bio_vec bvec;
 	struct work_struct work;
 	bool arrived;			/* for the worker: step a block; else issue the read */
+	u32 pause_us;			/* before the next try to find room for the read */
+	struct hrtimer retry;		/* queues work after it */
 
 	/* Outcome. */
 	bool finishing;			/* the program's finish runs */

@@ -203,6 +203,33 @@ TEST_CASE("detached by several at once while files are pinned: no pin outlives t
     }
 }
 
+TEST_CASE("many more callers than the queue has requests all come to their end") {
+    constexpr int kCallers = 80;
+    {
+        Rig rig(64 * 4096);
+        const Program& stride = shared_program("test_stride");
+        std::atomic<int> finished = 0, failed = 0;
+        std::vector<std::thread> callers;
+        for (int i = 0; i < kCallers; i++) {
+            callers.emplace_back([&] {
+                for (int round = 0; round < 3; round++) {
+                    Run r = run(rig.grant, stride.id(), kForEver,
+                                {.hop_limit = 20, .timeout_ms = 30000});
+                    bool good = r.error == 0 && r.outcome.cause == EXO_END_HOP_LIMIT &&
+                                r.outcome.hops == 20;
+                    (good ? finished : failed)++;
+                }
+            });
+        }
+        for (std::thread& t : callers) {
+            t.join();
+        }
+        CHECK(finished == kCallers * 3);
+        CHECK(failed == 0);
+    }
+    expect_nothing_left();
+}
+
 TEST_CASE("killed callers leave nothing behind") {
     {
         Rig rig(64 * 4096);

@@ -36,7 +36,7 @@ uapi() {
 
 # Tests that do not care what the blocks hold.
 dataless="every read*,verdicts,results are*,hop limits*,an endless*,a program's start*,block statistics*"
-dataless+=",opening\, closing*,two revokers*,killed*,the volume's fd*,detaching*,polled*"
+dataless+=",many more*,opening\, closing*,two revokers*,killed*,the volume's fd*,detaching*,polled*"
 
 for irqmode in 0 1 2; do
     step "no memory behind it, irqmode $irqmode"
@@ -66,6 +66,23 @@ for scheduler in mq-deadline none; do
     echo $scheduler >/sys/block/nullb0/queue/scheduler
     uapi -tc="$dataless"
 done
+
+step "the same queue while it is frozen again and again"
+uapi -tc="many more*,two revokers*,killed*" &
+load=$!
+freezes=0
+while kill -0 $load 2>/dev/null; do
+    for scheduler in mq-deadline none; do
+        # Each change waits until every request has been given back.
+        timeout 20 bash -c "echo $scheduler >/sys/block/nullb0/queue/scheduler" ||
+            die "the queue could not be frozen under load"
+        freezes=$((freezes + 1))
+    done
+    sleep 0.05
+done
+wait $load
+echo "$freezes freezes"
+[ "$freezes" -ge 2 ] || die "only $freezes freezes happened under load"
 remove_null_device nullb0
 
 step "a bad block"
