@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
+#include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -94,6 +95,30 @@ static enum exo_end stopped(const struct exo_traversal *t)
 	return EXO_END_DONE;
 }
 
+/*
+ * With interrupts off, because the completion of another traversal would otherwise run the program
+ * in the middle of itself, and its per-CPU maps would mix what belongs to two users.
+ */
+static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *context))
+{
+	unsigned long flags;
+	int verdict;
+
+	local_irq_save(flags);
+	verdict = member(&t->context);
+	local_irq_restore(flags);
+	return verdict;
+}
+
+static void call_finish(struct exo_traversal *t)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	t->program->ops->finish(&t->context);
+	local_irq_restore(flags);
+}
+
 /* Hands the block that arrived to the program; true = the next read stands in t. */
 static bool step(struct exo_traversal *t)
 {
@@ -123,7 +148,7 @@ static bool step(struct exo_traversal *t)
 	t->wish = false;
 	t->pause_us = EXO_RETRY_MIN_US;
 
-	verdict = t->program->ops->step(&t->context);
+	verdict = call(t, t->program->ops->step);
 	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, t->hole, verdict);
 	return take_verdict(t, verdict);
 }
@@ -182,7 +207,7 @@ static void end(struct exo_traversal *t, enum exo_context context)
 	t->block_len = 0;
 	t->finishing = true;
 	if (t->program->ops->finish)
-		t->program->ops->finish(&t->context);
+		call_finish(t);
 
 	exo_issue_release(t);
 	bio_uninit(&t->bio);
@@ -438,7 +463,7 @@ static bool first_read(struct exo_traversal *t)
 
 	if (!t->program->ops->start)
 		return place(t);
-	verdict = t->program->ops->start(&t->context);
+	verdict = call(t, t->program->ops->start);
 	if (verdict == EXO_NEXT && !t->wish)
 		return place(t);
 	return take_verdict(t, verdict);
