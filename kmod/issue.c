@@ -59,6 +59,9 @@ bool exo_issue_direct_allowed(void)
  * Holding a spinlock raises the preemption count; so a hard interrupt that finds nothing but itself
  * in the count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a
  * task the count must be zero.
+ *
+ * It must not be spin_lock_irq() either, whose unlock lets interrupts into an interrupt handler.
+ * The drivers that are made for process context use it; see exo_issue_volume_direct().
  */
 static bool no_lock_held_here(void)
 {
@@ -67,6 +70,32 @@ static bool no_lock_held_here(void)
 	if (in_hardirq())
 		return count == HARDIRQ_OFFSET + (is_idle_task(current) ? 1 : 0);
 	return !count && !irqs_disabled();
+}
+
+/**
+ * exo_issue_volume_direct() - whether a queue's driver can be given a read in an interrupt
+ * @queue: of a blk-mq driver
+ *
+ * Not if it sleeps, nor if it stacks on files or other queues and so expects process context.
+ */
+bool exo_issue_volume_direct(const struct request_queue *queue)
+{
+	return !(queue->tag_set->flags & (BLK_MQ_F_BLOCKING | BLK_MQ_F_STACKING));
+}
+
+/*
+ * A driver that we have taken for better than it is has let interrupts in. That is harmless once,
+ * where nothing was interrupted that holds a lock, but it must not happen again.
+ */
+static void check_driver(struct exo_volume *volume)
+{
+	if (likely(!in_hardirq() || irqs_disabled()))
+		return;
+	local_irq_disable();
+	if (READ_ONCE(volume->direct))
+		pr_warn("exo: the driver of %s enables interrupts while it issues; its reads are left to workers now\n",
+			volume->disk_name);
+	WRITE_ONCE(volume->direct, false);
 }
 
 /* ---- the request ---- */
@@ -311,12 +340,15 @@ static enum exo_issue_result failed(struct exo_traversal *t, enum exo_end cause,
 
 static enum exo_issue_result reissue(struct exo_traversal *t)
 {
+	struct exo_volume *volume = t->volume;
 	struct request *rq = t->request;
 	blk_status_t status;
 
 	prepare_reissue(t);
 	hand_over(t);
 	status = dispatch(rq);
+	/* The traversal may be gone. RCU keeps the volume's memory while we are in an interrupt. */
+	check_driver(volume);
 	if (!status)
 		return handed_over(t);
 
@@ -395,8 +427,8 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 	if (t->request && !reusable(t->request))
 		exo_issue_release(t);
 	if (context == EXO_CONTEXT_COMPLETION &&
-	    (!t->request || !exo_issue_direct_allowed() ||
-	     t->volume->queue->tag_set->flags & BLK_MQ_F_BLOCKING || !no_lock_held_here()))
+	    (!t->request || !exo_issue_direct_allowed() || !READ_ONCE(t->volume->direct) ||
+	     !no_lock_held_here()))
 		return EXO_ISSUE_DEFER;
 
 	/* Counted before, since afterwards the traversal may be gone. */

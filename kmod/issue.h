@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct exo_traversal;
+struct request_queue;
 
 /* Who drives a traversal right now. */
 enum exo_context {
@@ -43,5 +44,6 @@ void exo_issue_hole(struct exo_traversal *t);
 void exo_issue_release(struct exo_traversal *t);
 void exo_issue_poll(struct exo_traversal *t);
 bool exo_issue_direct_allowed(void);
+bool exo_issue_volume_direct(const struct request_queue *queue);
 
 #endif /* EXO_ISSUE_H */

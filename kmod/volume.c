@@ -12,11 +12,13 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/major.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
 #include "audit.h"
 #include "ioctl.h"
+#include "issue.h"
 #include "limits.h"
 #include "pin.h"
 #include "volume.h"
@@ -213,6 +215,12 @@ static int check_device(struct block_device *bdev)
 			bdev);
 		return -EOPNOTSUPP;
 	}
+	/* A driver that passes requests on to other queues. Loop has files, and reads as others. */
+	if (queue->tag_set->flags & BLK_MQ_F_STACKING && bdev->bd_disk->major != LOOP_MAJOR) {
+		pr_info("exo: %pg passes requests on to other devices (request-based device mapper); attach one of those\n",
+			bdev);
+		return -EOPNOTSUPP;
+	}
 	if (bdev_is_zoned(bdev) || bdev_get_integrity(bdev) ||
 	    bdev_logical_block_size(bdev) > EXO_MAX_LOGICAL_BLOCK_BYTES) {
 		pr_info("exo: %pg is zoned, has an integrity format or blocks over %u bytes; cannot attach\n",
@@ -247,6 +255,7 @@ static void read_geometry(struct exo_volume *volume)
 	volume->max_read_bytes = round_down(read_bytes, volume->block_bytes);
 	volume->size_bytes = bdev_nr_bytes(bdev);
 	volume->start_sector = bdev->bd_start_sect;
+	volume->direct = exo_issue_volume_direct(queue);
 	volume->pollable = queue->limits.features & BLK_FEAT_POLL &&
 			   queue->tag_set->nr_maps > HCTX_TYPE_POLL &&
 			   queue->tag_set->map[HCTX_TYPE_POLL].nr_queues;

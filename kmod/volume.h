@@ -34,6 +34,7 @@ struct exo_volume {
 	struct block_device *bdev;	/* valid while !gone */
 	struct request_queue *queue;	/* valid while !gone */
 	struct file *bdev_file;
+	bool direct;			/* its driver can be given a read in an interrupt; may fall */
 	u8 uuid[EXO_UUID_BYTES];
 	char disk_name[EXO_DISK_NAME_BYTES];
 

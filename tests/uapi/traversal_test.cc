@@ -41,6 +41,9 @@ TEST_CASE("a chain is followed to its end and every block counted once") {
     CHECK(after.issued_first - before.issued_first == 50);
     CHECK(after.bytes - before.bytes == 50 * kBlocks * 4096);
     CHECK(after.traversals_in_flight == 0);
+    if (std::getenv("EXO_TEST_NEVER_DIRECT")) {
+        CHECK(after.issued_direct == before.issued_direct);
+    }
     MESSAGE("reissued in the completion: " << after.issued_direct - before.issued_direct
                                            << ", by a worker: "
                                            << after.issued_deferred - before.issued_deferred);

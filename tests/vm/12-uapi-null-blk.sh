@@ -6,6 +6,7 @@
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module
+need_commands losetup dmsetup
 modprobe fuse
 modprobe null_blk nr_devices=0
 config=/sys/kernel/config/nullb
@@ -90,6 +91,21 @@ null_device nullb0 irqmode=2
 echo "+2048-2055" >"$config/nullb0/badblocks"
 EXO_TEST_BAD_OFFSET=$((2048 * 512)) uapi -tc="a read that the device fails*"
 remove_null_device nullb0
+
+step "loop, whose driver takes locks that only process context may: never issued in an interrupt"
+truncate -s 64M /tmp/loop.img
+device=$(losetup --find --show /tmp/loop.img)
+EXO_TEST_NEVER_DIRECT=1 uapi -tc="a chain*,many more*,killed*"
+
+step "refused: request-based device mapper, here on that loop device"
+modprobe -a dm-multipath dm-round-robin
+dmsetup create --noudevsync exo_stacked --table \
+    "0 131072 multipath 2 queue_mode mq 0 1 1 round-robin 0 1 1 $device 1"
+loop=$device
+device=/dev/mapper/exo_stacked
+EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+dmsetup remove --noudevsync exo_stacked
+losetup --detach "$loop"
 
 step "refused: zoned"
 null_device nullb0 zoned=1 zone_size=4 memory_backed=1
