@@ -23,8 +23,9 @@ step "kill -9 of the daemon while lookups run"
 exo --json lookup --keys "$TMPDIR/keys" --jobs 2 $MNT/index >"$TMPDIR/totals" 2>"$TMPDIR/errors" &
 lookups=$!
 wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
-kill -9 "$(pgrep -f "mount.exo $DRIVE ")"
-wait_until 5 sh -c "! pgrep -f 'mount.exo $DRIVE '"
+daemon=$(pgrep -f "mount.exo $DRIVE ")
+kill -9 "$daemon"
+wait_until 5 test ! -e "/proc/$daemon"
 before=$(traversals)
 expect_fail 'not connected' stat $MNT/index
 kill -0 "$lookups" || die "the lookups were over before the daemon was killed"
