@@ -180,13 +180,8 @@ static int allocate(struct exo_traversal *t)
 	return 0;
 }
 
-/**
- * exo_issue_release() - give the request back to its queue
- * @t: with no read in flight
- *
- * Context: any in which a completion runs.
- */
-void exo_issue_release(struct exo_traversal *t)
+/* Gives the request back to its queue. Works wherever a completion runs. */
+static void release(struct exo_traversal *t)
 {
 	struct request *rq = t->request;
 
@@ -201,18 +196,49 @@ void exo_issue_release(struct exo_traversal *t)
 /* ---- reissue ---- */
 
 /*
+ * Whether somebody is short of what the request holds: its tags, the driver's room, or the turn of
+ * requests that are queued, which comes when one is freed. A traversal of many hops would keep it
+ * from them for long, so it queues up again like everybody else.
+ */
+static bool wanted(const struct exo_traversal *t)
+{
+	const struct request *rq = t->request;
+	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
+
+	if (atomic_read(&t->volume->waiting) ||
+	    test_bit(BLK_MQ_S_SCHED_RESTART, &hctx->state) ||
+	    atomic_read(&hctx->tags->bitmap_tags.ws_active))
+		return true;
+	return rq->rq_flags & RQF_SCHED_TAGS &&
+	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
+}
+
+/* Traversals that find no room do not show in the block layer's own count of who waits. */
+static void set_waiting(struct exo_traversal *t, bool waiting)
+{
+	if (t->waiting == waiting)
+		return;
+	t->waiting = waiting;
+	if (waiting)
+		atomic_inc(&t->volume->waiting);
+	else
+		atomic_dec(&t->volume->waiting);
+}
+
+/*
  * Whether the request may be used once more. If not, it must be given back at once, which is what
  * somebody who freezes the queue is waiting for.
  */
-static bool reusable(struct request *rq)
+static bool reusable(struct exo_traversal *t)
 {
+	struct request *rq = t->request;
 	struct request_queue *q = rq->q;
 
 	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
 	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
 		return false;
 	/* The hardware queue's last CPU is going offline and waits for us. */
-	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state))
+	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state) || wanted(t))
 		return false;
 	/*
 	 * The timeout handler may be looking at the read that just completed. It must not find the
@@ -365,6 +391,7 @@ static enum exo_issue_result issue_fresh(struct exo_traversal *t)
 	int ret;
 
 	ret = allocate(t);
+	set_waiting(t, ret == -EAGAIN);
 	if (ret == -EAGAIN)
 		return EXO_ISSUE_BUSY;
 	if (ret)
@@ -379,7 +406,8 @@ static enum exo_issue_result issue_fresh(struct exo_traversal *t)
 	bio_uninit(&t->bio);
 	if (!no_room(status))
 		return failed(t, EXO_END_IO, blk_status_to_errno(status));
-	exo_issue_release(t);
+	release(t);
+	set_waiting(t, true);
 	return EXO_ISSUE_BUSY;
 }
 
@@ -405,7 +433,7 @@ static enum exo_issue_result issue(struct exo_traversal *t, enum exo_context con
 		result = reissue(t);
 		if (result != EXO_ISSUE_DEFER || context == EXO_CONTEXT_COMPLETION)
 			return result;
-		exo_issue_release(t);
+		release(t);
 	}
 	return issue_fresh(t);
 }
@@ -424,8 +452,8 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 	u32 *count;
 
 	t->holes_in_a_row = 0;
-	if (t->request && !reusable(t->request))
-		exo_issue_release(t);
+	if (t->request && !reusable(t))
+		release(t);
 	if (context == EXO_CONTEXT_COMPLETION &&
 	    (!t->request || !exo_issue_direct_allowed() || !READ_ONCE(t->volume->direct) ||
 	     !no_lock_held_here()))
@@ -450,8 +478,21 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
  */
 void exo_issue_hole(struct exo_traversal *t)
 {
-	if (t->request && (++t->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !reusable(t->request)))
-		exo_issue_release(t);
+	if (t->request && (++t->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !reusable(t)))
+		release(t);
+}
+
+/**
+ * exo_issue_end() - the traversal reads no more
+ * @t: driven by the caller, with no read in flight
+ *
+ * Context: any in which a completion runs.
+ */
+void exo_issue_end(struct exo_traversal *t)
+{
+	release(t);
+	set_waiting(t, false);
+	bio_uninit(&t->bio);
 }
 
 /**

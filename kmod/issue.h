@@ -41,7 +41,7 @@ enum exo_issue_result {
 
 enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context context);
 void exo_issue_hole(struct exo_traversal *t);
-void exo_issue_release(struct exo_traversal *t);
+void exo_issue_end(struct exo_traversal *t);
 void exo_issue_poll(struct exo_traversal *t);
 bool exo_issue_direct_allowed(void);
 bool exo_issue_volume_direct(const struct request_queue *queue);

@@ -209,8 +209,7 @@ static void end(struct exo_traversal *t, enum exo_context context)
 	if (t->program->ops->finish)
 		call_finish(t);
 
-	exo_issue_release(t);
-	bio_uninit(&t->bio);
+	exo_issue_end(t);
 
 	t->elapsed_ns = ktime_get_ns() - t->started_ns;
 	trace_exo_traversal_end(t->grant->id, t->cause, t->error, t->hops, t->direct, t->deferred,

@@ -63,6 +63,7 @@ struct exo_traversal {
 	blk_status_t status;		/* of the read that arrived */
 	struct request *request;	/* kept from hop to hop; NULL = none yet, or given back */
 	u32 holes_in_a_row;
+	bool waiting;			/* counted in volume->waiting */
 	bool fresh;			/* request has not completed yet */
 	bool driver_preps;		/* the driver marks its requests with RQF_DONTPREP */
 	struct bio bio;

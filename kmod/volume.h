@@ -50,6 +50,7 @@ struct exo_volume {
 	struct backing_dev_info *mount_bdi;	/* holds a reference; NULL = no mount bound */
 	u64 mount_bdi_id;
 
+	atomic_t waiting;		/* traversals for which the queue had no room */
 	atomic64_t grants;		/* open ones */
 	struct kref ref;
 	struct rcu_head rcu;

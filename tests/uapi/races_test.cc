@@ -230,6 +230,52 @@ TEST_CASE("many more callers than the queue has requests all come to their end")
     expect_nothing_left();
 }
 
+TEST_CASE("endless traversals do not keep others from the queue") {
+    {
+        Rig rig(64 * 4096);
+        const Program& stride = shared_program("test_stride");
+        exo_grant_open request = {};
+        request.hop_limit = UINT32_MAX;
+        Opened grant = rig.regrant(request);
+        REQUIRE(grant.error == 0);
+        Fd device = open_path(device_path(), O_RDONLY | O_DIRECT);
+        REQUIRE(device);
+        void* block = nullptr;
+        REQUIRE(posix_memalign(&block, 4096, 4096) == 0);
+        std::atomic<bool> stop = false;
+        std::vector<std::thread> endless;
+        for (int i = 0; i < 4; i++) {
+            endless.emplace_back([&] {
+                while (!stop) {
+                    run(grant.fd, stride.id(), kForEver, {.timeout_ms = 8000});
+                }
+            });
+        }
+        for (int i = 0; i < 1000 && stats().traversals_in_flight < 4; i++) {
+            std::this_thread::sleep_for(1ms);
+        }
+        std::chrono::milliseconds worst = 0ms;
+        for (int i = 0; i < 5; i++) {
+            auto begin = std::chrono::steady_clock::now();
+            Run r = run(rig.grant, stride.id(), kForEver, {.hop_limit = 5, .timeout_ms = 20000});
+            CHECK(r.error == 0);
+            CHECK(r.outcome.cause == EXO_END_HOP_LIMIT);
+            CHECK(pread(device.get(), block, 4096, 0) == 4096);
+            worst = std::max(worst, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                        std::chrono::steady_clock::now() - begin));
+        }
+        CHECK(worst < 2000ms);
+        MESSAGE("the longest wait was " << worst.count() << " ms");
+        stop = true;
+        CHECK(unpin(rig.volume, kIno, kGeneration) == 0);
+        for (std::thread& t : endless) {
+            t.join();
+        }
+        free(block);
+    }
+    expect_nothing_left();
+}
+
 TEST_CASE("killed callers leave nothing behind") {
     {
         Rig rig(64 * 4096);
