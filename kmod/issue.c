@@ -122,7 +122,7 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 		return RQ_END_IO_NONE;
 	/* A failed exchange orders nothing by itself; what the issuer wrote must be seen. */
 	smp_acquire__after_ctrl_dep();
-	exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
+	exo_traversal_arrived(t);
 	/* The traversal, and with it the request, may be gone. */
 	return RQ_END_IO_NONE;
 }

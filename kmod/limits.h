@@ -41,6 +41,14 @@
  */
 #define EXO_INTERRUPT_BURST		16U
 
+/*
+ * Of every window, a CPU spends at most so long in interrupts with traversals, plus one burst; what
+ * arrives then is a worker's. A drive that answers faster than a CPU can step would otherwise never
+ * let it out of the interrupt.
+ */
+#define EXO_INTERRUPT_WINDOW_NS		(4U * NSEC_PER_MSEC)
+#define EXO_INTERRUPT_BUDGET_NS		(2U * NSEC_PER_MSEC)
+
 /* Blocks in holes after which a traversal gives back the request that it is not using. */
 #define EXO_HOLES_WITH_REQUEST		4U
 

@@ -14,6 +14,9 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -319,6 +322,46 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 		cond_resched();
 	}
 	end(t, context);
+}
+
+/* What this CPU has spent in interrupts with traversals since the window began. */
+struct interrupt_time {
+	u64 window_start_ns;
+	u64 spent_ns;
+};
+
+static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
+
+/**
+ * exo_traversal_arrived() - the read in flight has completed
+ * @t: driven by the caller; must not be touched afterwards
+ *
+ * An interrupt handler that is itself interrupted by another one may count a moment twice.
+ *
+ * Context: the driver's completion, whatever that is.
+ */
+void exo_traversal_arrived(struct exo_traversal *t)
+{
+	struct interrupt_time *time;
+	u64 begin_ns;
+
+	/* A task can be preempted; it needs no bound, and may change the CPU. */
+	if (!in_hardirq() && !in_serving_softirq()) {
+		exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
+		return;
+	}
+	begin_ns = local_clock();
+	time = this_cpu_ptr(&interrupt_time);
+	if (begin_ns - time->window_start_ns >= EXO_INTERRUPT_WINDOW_NS) {
+		time->window_start_ns = begin_ns;
+		time->spent_ns = 0;
+	}
+	if (time->spent_ns >= EXO_INTERRUPT_BUDGET_NS) {
+		defer(t, true);
+		return;
+	}
+	exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
+	time->spent_ns += local_clock() - begin_ns;
 }
 
 static void run_work(struct work_struct *work)

@@ -98,6 +98,7 @@ struct exo_traversal {
 
 int exo_traversal_ioctl(struct exo_ioctl_call *call);
 void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived);
+void exo_traversal_arrived(struct exo_traversal *t);
 int exo_traversal_init(void);
 void exo_traversal_exit(void);
 
