@@ -102,7 +102,8 @@ modprobe -a dm-multipath dm-round-robin
 dmsetup create --noudevsync exo_stacked --table \
     "0 131072 multipath 2 queue_mode mq 0 1 1 round-robin 0 1 1 $device 1"
 loop=$device
-device=/dev/mapper/exo_stacked
+device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_stacked)
+wait_until 5 test -b "$device"
 EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
 dmsetup remove --noudevsync exo_stacked
 losetup --detach "$loop"
