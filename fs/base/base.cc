@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 // The small functions behind the headers of base/: error texts and the log sink.
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 #include "fs/base/log.h"
 #include "fs/base/result.h"
 
 namespace exo {
 
+std::string errno_text(int code) {
+    return std::generic_category().message(code);
+}
+
 std::string describe(const Error& error) {
-    return error.message.empty() ? std::string(strerror(error.code)) : error.message;
+    return error.message.empty() ? errno_text(error.code) : error.message;
 }
 
 namespace {

@@ -26,6 +26,9 @@ inline std::unexpected<Error> fail(int code, std::string message) {
     return std::unexpected<Error>(Error{code, std::move(message)});
 }
 
+// The system's words for an errno; unlike strerror() from any thread.
+std::string errno_text(int code);
+
 // The message, or the system's words for the errno when there is none.
 std::string describe(const Error& error);
 

@@ -101,7 +101,7 @@ class FileDevice final : public BlockDevice {
         std::string message = name_ + ": " + what;
         if (length > 0)
             message += " of " + std::to_string(length) + " bytes at " + std::to_string(offset);
-        return fail(code, message + " failed: " + strerror(code));
+        return fail(code, message + " failed: " + errno_text(code));
     }
 
     Result<> check_bounds(const IoRequest& request) {
@@ -266,7 +266,7 @@ class FileDevice final : public BlockDevice {
         if (result < 0) {
             if (uring_works_.exchange(false))
                 log(LogLevel::kWarning,
-                    "io_uring is not available (" + std::string(strerror(-result)) +
+                    "io_uring is not available (" + errno_text(-result) +
                         "; see the kernel.io_uring_disabled sysctl): using plain reads and writes");
             return nullptr;
         }
@@ -295,7 +295,7 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
                                                  const DeviceOptions& options) {
     struct stat info;
     if (stat(path.c_str(), &info) != 0)
-        return fail(errno, path + ": " + strerror(errno) +
+        return fail(errno, path + ": " + errno_text(errno) +
                                (errno == ENOENT ? "; check the device name" : ""));
     const bool is_block = S_ISBLK(info.st_mode);
     if (!is_block && !S_ISREG(info.st_mode))
@@ -316,9 +316,9 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
                             ": the device is in use (mounted, or claimed by another program); "
                             "unmount it first");
         if (code == EROFS || (code == EACCES && !options.read_only))
-            return fail(code, path + ": cannot be written (" + strerror(code) +
+            return fail(code, path + ": cannot be written (" + errno_text(code) +
                                   "); use a read-only mount, or run as a user who may write it");
-        return fail(code, path + ": cannot be opened: " + strerror(code));
+        return fail(code, path + ": cannot be opened: " + errno_text(code));
     }
     if (!is_block && options.exclusive &&
         flock(fd.get(), (options.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
@@ -327,7 +327,7 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
     int logical = 512;
     if (is_block) {
         if (ioctl(fd.get(), BLKGETSIZE64, &size) != 0 || ioctl(fd.get(), BLKSSZGET, &logical) != 0)
-            return fail(errno, path + ": its size cannot be read: " + strerror(errno));
+            return fail(errno, path + ": its size cannot be read: " + errno_text(errno));
         if (logical > int(BlockDevice::kIoAlignment))
             return fail(EOPNOTSUPP, path + ": logical blocks of " + std::to_string(logical) +
                                         " bytes are larger than the 4096 that exo supports");

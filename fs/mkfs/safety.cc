@@ -45,7 +45,7 @@ Result<> check_signatures(const std::string& path) {
     char start[sizeof(Superblock)] = {};
     {
         const unique_fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!fd) return fail(errno, path + ": cannot be opened: " + strerror(errno));
+        if (!fd) return fail(errno, path + ": cannot be opened: " + errno_text(errno));
         if (pread(fd.get(), start, sizeof start, 0) == ssize_t(sizeof start) &&
             memcmp(start + offsetof(Superblock, magic), kSuperblockMagic, 8) == 0)
             return fail(EEXIST, path + ": holds an exo file system" + advice);
@@ -71,7 +71,7 @@ Result<> check_signatures(const std::string& path) {
 Result<> mkfs_safety_check(const std::string& path, bool force) {
     struct stat info;
     if (stat(path.c_str(), &info) != 0)
-        return fail(errno, path + ": " + strerror(errno) + "; check the device name");
+        return fail(errno, path + ": " + errno_text(errno) + "; check the device name");
     EXO_TRY(check_not_mounted(path, info));
     if (force) return {};
     return check_signatures(path);
