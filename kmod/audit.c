@@ -3,10 +3,15 @@
  * A ring of fixed events under one spinlock. Only failures and changes of state are audited, never
  * a hop, so the lock is not on any hot path. The ring overwrites its oldest events; what nobody had
  * read by then is counted as lost.
+ *
+ * Any process can fail as often as it likes. What a user's failures exceed a quota by is counted
+ * and recorded as one event a second.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/hash.h>
+#include <linux/jiffies.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -15,6 +20,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "audit.h"
 #include "ioctl.h"
@@ -28,6 +34,19 @@ static struct exo_audit_event *ring;	/* guarded by ring_lock, as are the three b
 static u64 ring_last;			/* sequence of the newest event; 0 = none yet */
 static u64 ring_seen;			/* highest sequence that any reader was given */
 static u64 ring_lost;
+
+/* Users whose numbers fall together share one. Guarded by ring_lock. */
+struct audit_quota {
+	unsigned long begin;		/* of the second that counts, in jiffies */
+	u32 used;
+	u32 uid;			/* of what was suppressed; -1 = of several users */
+	u64 suppressed;
+};
+
+static struct audit_quota quotas[1 << EXO_AUDIT_QUOTA_BITS];
+
+static void report_suppressed(struct work_struct *work);
+static DECLARE_DELAYED_WORK(report_work, report_suppressed);
 
 struct audit_reader {
 	struct mutex lock;		/* one read at a time; guards next */
@@ -52,6 +71,65 @@ void exo_actor_current(struct exo_actor *actor)
 	get_task_comm(actor->comm, current);
 }
 
+/* What an ordinary process can cause without end. */
+static bool limited(const struct exo_audit_event *event)
+{
+	return event->uid && (event->type == EXO_AUDIT_GRANT_DENIED ||
+			      event->type == EXO_AUDIT_TRAVERSAL_FAILED);
+}
+
+static bool within_quota(u32 uid)
+{
+	struct audit_quota *quota = &quotas[hash_32(uid, EXO_AUDIT_QUOTA_BITS)];
+
+	lockdep_assert_held(&ring_lock);
+	if (!quota->used || time_after_eq(jiffies, quota->begin + HZ)) {
+		quota->begin = jiffies;
+		quota->used = 0;
+	}
+	if (quota->used < EXO_AUDIT_FAILURES_PER_SECOND) {
+		quota->used++;
+		return true;
+	}
+	quota->uid = quota->suppressed && quota->uid != uid ? U32_MAX : uid;
+	quota->suppressed++;
+	schedule_delayed_work(&report_work, HZ);
+	return false;
+}
+
+static void put(struct exo_audit_event *event)
+{
+	lockdep_assert_held(&ring_lock);
+	event->sequence = ++ring_last;
+	if (event->sequence > EXO_AUDIT_RING_EVENTS &&
+	    event->sequence - EXO_AUDIT_RING_EVENTS > ring_seen)
+		ring_lost++;
+	*slot(event->sequence) = *event;
+}
+
+static void report_suppressed(struct work_struct *work)
+{
+	u64 time_ns = ktime_get_real_ns();
+
+	spin_lock_bh(&ring_lock);
+	for (size_t i = 0; i < ARRAY_SIZE(quotas); i++) {
+		struct exo_audit_event event = {
+			.type = EXO_AUDIT_SUPPRESSED,
+			.time_ns = time_ns,
+			.uid = quotas[i].uid,
+			.length = quotas[i].suppressed,
+		};
+
+		if (!quotas[i].suppressed)
+			continue;
+		quotas[i].suppressed = 0;
+		put(&event);
+	}
+	spin_unlock_bh(&ring_lock);
+
+	wake_up_interruptible(&ring_wait);
+}
+
 /**
  * exo_audit_as() - record an event
  * @event: everything but sequence, time, uid, pid and comm
@@ -69,11 +147,8 @@ void exo_audit_as(const struct exo_audit_event *event, const struct exo_actor *a
 	memcpy(copy.comm, actor->comm, sizeof(copy.comm));
 
 	spin_lock_bh(&ring_lock);
-	copy.sequence = ++ring_last;
-	if (copy.sequence > EXO_AUDIT_RING_EVENTS &&
-	    copy.sequence - EXO_AUDIT_RING_EVENTS > ring_seen)
-		ring_lost++;
-	*slot(copy.sequence) = copy;
+	if (!limited(&copy) || within_quota(copy.uid))
+		put(&copy);
 	spin_unlock_bh(&ring_lock);
 
 	wake_up_interruptible(&ring_wait);
@@ -232,5 +307,6 @@ int __init exo_audit_init(void)
 
 void exo_audit_exit(void)
 {
+	cancel_delayed_work_sync(&report_work);
 	vfree(ring);
 }

@@ -59,7 +59,18 @@
 /* Audit events kept for readers to come; a power of two. */
 #define EXO_AUDIT_RING_EVENTS		8192U
 
+/*
+ * Refusals and failures of one user that are recorded in one second, so that no user can fill the
+ * ring; and how many users are told apart.
+ */
+#define EXO_AUDIT_FAILURES_PER_SECOND	16U
+#define EXO_AUDIT_QUOTA_BITS		8
+
 /* One entry of a listing as the caller sizes it. */
 #define EXO_MAX_LIST_ENTRY_BYTES	4096U
+
+/* Objects that a listing passes by, and grants that a cut records, without letting others run. */
+#define EXO_LIST_BURST			1024U
+#define EXO_CUT_BURST			64U
 
 #endif /* EXO_LIMITS_H */

@@ -3,10 +3,13 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "rig.h"
 
@@ -218,6 +221,43 @@ TEST_CASE("the audit trail tells the whole story") {
     CHECK(closed.traversals == 2);
     CHECK(closed.hops == 2);
     CHECK(closed.bytes == 8192);
+}
+
+TEST_CASE("a user's failures cannot fill the ring, and none goes uncounted") {
+    constexpr uint32_t kNobody = 65534;
+    constexpr uint64_t kFailures = 3000;
+    Audit audit;
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        if (setgid(kNobody) || setuid(kNobody)) {
+            _exit(1);
+        }
+        for (uint64_t i = 0; i < kFailures; i++) {
+            if (open_grant(-1).error != -EBADF) {
+                _exit(2);
+            }
+        }
+        _exit(0);
+    }
+    auto begin = std::chrono::steady_clock::now();
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+                       std::chrono::steady_clock::now() - begin).count();
+    uint64_t kept = 0, suppressed = 0;
+    for (int i = 0; i < 100 && kept + suppressed < kFailures; i++) {
+        for (const exo_audit_event& event : audit.take()) {
+            CHECK(event.uid == kNobody);
+            kept += event.type == EXO_AUDIT_GRANT_DENIED;
+            suppressed += event.type == EXO_AUDIT_SUPPRESSED ? event.length : 0;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    CHECK(kept + suppressed == kFailures);
+    CHECK(kept >= 16);
+    CHECK(kept <= 16 * (static_cast<uint64_t>(seconds) + 2));
 }
 
 TEST_CASE("an audit reader") {

@@ -7,9 +7,9 @@
 #include <fcntl.h>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
 #include "tools/exo/command.h"
 #include "tools/exo/module.h"
@@ -45,6 +45,8 @@ const char* type_text(uint32_t type) {
             return "program-attach";
         case EXO_AUDIT_PROGRAM_DETACH:
             return "program-detach";
+        case EXO_AUDIT_SUPPRESSED:
+            return "suppressed";
         default:
             return "unknown";
     }
@@ -63,7 +65,7 @@ Json event_json(const exo_audit_event& e) {
     if (e.ino) row["ino"] = e.ino, row["generation"] = e.generation;
     if (e.grant_id) row["grant"] = e.grant_id;
     if (e.program_id) row["program"] = e.program_id;
-    if (e.error) row["error"] = std::strerror(-e.error);
+    if (e.error) row["error"] = std::generic_category().message(-e.error);
     switch (e.type) {
         case EXO_AUDIT_GRANT_OPEN:
         case EXO_AUDIT_GRANT_DENIED:
@@ -84,6 +86,9 @@ Json event_json(const exo_audit_event& e) {
         case EXO_AUDIT_UNPIN:
             row["drained"] = e.hops;
             row["drain_ns"] = e.length;
+            break;
+        case EXO_AUDIT_SUPPRESSED:
+            row["records"] = e.length;
             break;
         default:
             break;
@@ -135,7 +140,8 @@ void add_audit(CLI::App& app, Context& context) {
                 if (got < 0 && errno == EINTR) continue;
                 if (got < 0 && errno == EAGAIN) return kExitOk;
                 if (got < 0)
-                    throw Failure(std::string("reading the audit trail: ") + std::strerror(errno));
+                    throw Failure(std::string("reading the audit trail: ") +
+                                  std::generic_category().message(errno));
                 if (got == 0) return kExitOk;
                 for (size_t i = 0; i < size_t(got) / sizeof events[0]; i++) {
                     const exo_audit_event& event = events[i];
@@ -144,7 +150,8 @@ void add_audit(CLI::App& app, Context& context) {
                                   << " events were overwritten before they could be read\n";
                     expected = event.sequence + 1;
                     if (options->failures && event.type != EXO_AUDIT_GRANT_DENIED &&
-                        event.type != EXO_AUDIT_TRAVERSAL_FAILED)
+                        event.type != EXO_AUDIT_TRAVERSAL_FAILED &&
+                        event.type != EXO_AUDIT_SUPPRESSED)
                         continue;
                     const Json row = event_json(event);
                     if (context.json)

@@ -83,7 +83,7 @@ struct exo_attach {
  * Errors: EBADF file_fd is not a file open for reading; EXDEV its mount is bound to no volume;
  * ENODATA it is not pinned; ESTALE it is pinned, but with another generation; ERANGE the range is
  * outside the file or not aligned; EKEYREVOKED the pin is being revoked; EMFILE; ENOMEM; EUSERS the
- * user's grants are at their limit. Every refusal leaves an audit record.
+ * user's grants are at their limit. Every refusal leaves an audit record, but see EXO_AUDIT_SUPPRESSED.
  */
 struct exo_grant_open {
 	__s32 file_fd;			/* in */
@@ -251,6 +251,12 @@ struct exo_audit_event {
 #define EXO_AUDIT_TRAVERSAL_FAILED	10	/* ended by anything but its program's own verdict */
 #define EXO_AUDIT_PROGRAM_ATTACH	11
 #define EXO_AUDIT_PROGRAM_DETACH	12
+/*
+ * GRANT_DENIED and TRAVERSAL_FAILED of a user other than root are recorded up to 16 times a second, so that
+ * nobody can push everything else out of the ring. The rest is counted, and follows within about a second as
+ * one record: length says how many, uid whose they were (~0: of several users).
+ */
+#define EXO_AUDIT_SUPPRESSED		13
 
 /*
  * EXO_IOC_RELEASE: an administrator's way to end a volume whose daemon is gone: revokes its grants,
@@ -339,7 +345,10 @@ struct exo_detach {
 
 /* ------------------------------------------------------------------ grant fd */
 
-/* Why a traversal ended. Everything but EXO_END_DONE and EXO_END_PROGRAM leaves an audit record. */
+/*
+ * Why a traversal ended. Everything but EXO_END_DONE and EXO_END_PROGRAM leaves an audit record (see
+ * EXO_AUDIT_SUPPRESSED).
+ */
 enum exo_end {
 	EXO_END_DONE		= 0,	/* the program said so */
 	EXO_END_PROGRAM		= 1,	/* the program gave up: outcome.error is what it returned */
