@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Drivers that complete inside the submission, in a softirq and in a timer interrupt; that sleep while they
 # issue; that fail reads; that have no poll queues; and devices that must be refused.
-# time-limit: 400
+# time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module
