@@ -14,7 +14,7 @@
 #ifdef __bpf__
 
 #define EXO_BTREE_INLINE static __always_inline
-#define EXO_BTREE_FUNCTION static __noinline __attribute__((unused))
+#define EXO_BTREE_FUNCTION static inline __noinline
 #define EXO_BTREE_EBADMSG 74
 
 /*

@@ -178,6 +178,8 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
         case EXO_END_BAD_VERDICT:
             code = EPROTO;
             break;
+        default:
+            break;
     }
     const char* name = exo_end__name(outcome->cause);
     auto offset = static_cast<unsigned long long>(outcome->file_offset);

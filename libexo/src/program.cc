@@ -382,7 +382,7 @@ int exo_program__find(const char* name, uint32_t* program_id) {
         return fail(EINVAL, "%s: program names have at most %zu bytes", name,
                     sizeof(request.name) - 1);
     }
-    strcpy(request.name, name);
+    memcpy(request.name, name, strlen(name));
     if (ioctl(device.get(), EXO_IOC_PROGRAM_FIND, &request) == 0) {
         *program_id = request.program_id;
         return 0;

@@ -5,13 +5,13 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <exo/index/btree.hpp>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <system_error>
 
 #include "tools/exo/files.h"
 #include "tools/exo/records.h"
@@ -50,7 +50,8 @@ class PartialFile {
     const std::string& path() const { return path_; }
     void place() {
         if (std::rename(path_.c_str(), target_.c_str()) != 0)
-            throw Failure(target_ + ": cannot be put in place: " + std::strerror(errno));
+            throw Failure(target_ +
+                          ": cannot be put in place: " + std::generic_category().message(errno));
         placed_ = true;
         sync_folder();
     }
@@ -114,7 +115,7 @@ void add_build(CLI::App& index, Context& context) {
                     continue;
                 }
                 std::ifstream input(path, std::ios::binary);
-                if (!input) throw Failure(path + ": " + std::strerror(errno));
+                if (!input) throw Failure(path + ": " + std::generic_category().message(errno));
                 read(input, path, add);
                 if (input.bad()) throw Failure(path + ": reading failed");
             }

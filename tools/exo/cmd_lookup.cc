@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <exo/index/btree.hpp>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "tools/exo/files.h"
@@ -89,7 +89,7 @@ std::vector<std::string> read_keys(const std::string& path) {
     std::ifstream opened;
     if (path != "-") {
         opened.open(path, std::ios::binary);
-        if (!opened) throw Failure(path + ": " + std::strerror(errno));
+        if (!opened) throw Failure(path + ": " + std::generic_category().message(errno));
     }
     std::istream& input = path == "-" ? std::cin : opened;
     std::vector<std::string> keys;
@@ -119,6 +119,7 @@ class Run {
 
     Totals go(unsigned jobs, bool show_progress) {
         std::vector<std::thread> threads;
+        threads.reserve(jobs);
         for (unsigned i = 0; i < jobs; i++) threads.emplace_back([this] { work(); });
         if (show_progress) watch();
         for (std::thread& thread : threads) thread.join();
@@ -270,7 +271,8 @@ void print_totals(const Totals& totals, const Options& options, double seconds) 
     std::cout << "\n" << rate << (options.compare ? " (each looked up twice)" : "") << "\n";
 }
 
-int look_up_many(const Options& options, const Context& context, std::vector<std::string> keys) {
+int look_up_many(const Options& options, const Context& context,
+                 const std::vector<std::string>& keys) {
     const File file = take(File::open(options.file));
     const Index index = open_index(file, options, !options.user);
     std::optional<Index> reference;
@@ -338,7 +340,7 @@ void add_lookup(CLI::App& app, Context& context) {
             if (keys.empty())
                 throw Failure("lookup needs a KEY or --keys FILE (see exo lookup --help)",
                               kExitUsage);
-            return look_up_many(*options, context, std::move(keys));
+            return look_up_many(*options, context, keys);
         };
     });
 }

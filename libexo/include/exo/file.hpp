@@ -7,8 +7,8 @@
 #include <exo/result.hpp>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -39,7 +39,8 @@ class File {
         int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
         if (fd < 0) {
             int code = errno;
-            return std::unexpected(Error{code, path + ": " + std::strerror(code), {}});
+            return std::unexpected(
+                Error{code, path + ": " + std::generic_category().message(code), {}});
         }
         return File(path, Descriptor(fd));
     }

@@ -37,8 +37,9 @@ int read_block(const exo_index& index, uint64_t offset, void* bytes) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             int code = errno;
-            return fail(code, "%s: cannot read at offset %llu: %s", index.name.c_str(),
-                        static_cast<unsigned long long>(offset + done), errno_text(code).c_str());
+            unsigned long long at = offset + done;
+            return fail(code, "%s: cannot read at offset %llu: %s", index.name.c_str(), at,
+                        errno_text(code).c_str());
         }
         if (got == 0) return 1;
         done += static_cast<size_t>(got);
@@ -176,7 +177,7 @@ int descend(const exo_index& index, const PaddedKey& key, bool checksum, NodeBuf
 
 int lookup_user(const exo_index& index, const PaddedKey& key, exo_lookup& lookup) {
     bool checksum = !(index.options.flags & EXO_INDEX_SKIP_CHECKSUMS);
-    NodeBuffer leaf;
+    NodeBuffer leaf = {};
     exo_btree_place place = {};
     int error = descend(index, key, checksum, leaf, place, lookup.hops);
     if (error) return error;

@@ -10,7 +10,6 @@
 #include "reader.hpp"
 
 using exo::internal::damaged;
-using exo::internal::fail;
 using exo::internal::guarded;
 using exo::internal::NodeBuffer;
 using exo::internal::PaddedKey;
@@ -145,7 +144,7 @@ int exo_index__scan(const struct exo_index* index, const void* from, size_t from
                                 size_t value_len, void* context),
                     void* context) {
     return guarded([&] {
-        NodeBuffer buffer;
+        NodeBuffer buffer = {};
         uint32_t slot = 0;
         size_t size = std::min<size_t>(from ? from_len : 0, EXO_INDEX_KEY_MAX);
         int error =
