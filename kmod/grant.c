@@ -380,7 +380,8 @@ void exo_grant_fill_entry(const struct exo_grant *grant, struct exo_grant_entry 
 	entry->opened_at_ns = grant->opened_at_ns;
 	entry->volume_id = pin->volume->id;
 	entry->uid = from_kuid_munged(current_user_ns(), grant->uid);
-	entry->pid = pid_vnr(grant->pid);
+	/* The number of a process that has gone may be another one's by now. */
+	entry->pid = pid_has_task(grant->pid, PIDTYPE_TGID) ? pid_vnr(grant->pid) : 0;
 	entry->state = READ_ONCE(pin->state);
 	entry->hop_limit = grant->hop_limit;
 	entry->in_flight = atomic_read(&grant->in_flight);

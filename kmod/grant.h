@@ -42,7 +42,8 @@ struct exo_grant {
 	char comm[EXO_COMM_BYTES];
 	struct exo_user *user;		/* NULL once closed */
 
-	struct list_head pin_entry;	/* guarded by pin->lock */
+	struct list_head pin_entry;	/* guarded by pin->lock, as is the next */
+	bool cut;			/* its revocation is recorded */
 	bool open;			/* its fd is; read anywhere */
 	struct kref ref;
 	struct rcu_head rcu;

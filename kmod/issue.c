@@ -438,6 +438,18 @@ static enum exo_issue_result issue(struct exo_traversal *t, enum exo_context con
 	return issue_fresh(t);
 }
 
+/*
+ * Root may shrink the partition or the queue's limits under us. The block layer checks both before
+ * the entry points that we use.
+ */
+static bool in_bounds(const struct exo_traversal *t)
+{
+	const struct exo_volume *volume = t->volume;
+
+	return t->disk_offset + t->len <= bdev_nr_bytes(volume->bdev) &&
+	       t->len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue);
+}
+
 /**
  * exo_issue() - read t->len bytes at t->disk_offset
  * @t: driven by the caller, with no read in flight
@@ -452,6 +464,8 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 	u32 *count;
 
 	t->holes_in_a_row = 0;
+	if (!in_bounds(t))
+		return failed(t, EXO_END_IO, -EIO);
 	if (t->request && !reusable(t))
 		release(t);
 	if (context == EXO_CONTEXT_COMPLETION &&

@@ -77,15 +77,22 @@ static const struct list_kind {
 				false },
 };
 
-/* The first visible object after *@id; false = there is none. */
+/*
+ * The first visible object after *@id among the next few; false = none of those, or @end = there
+ * are no more.
+ */
 static bool next_entry(const struct list_kind *kind, unsigned long *id, u32 volume_id,
-		       bool all_users, union list_entry *entry)
+		       bool all_users, union list_entry *entry, bool *end)
 {
 	const void *object;
 	bool found = false;
 
 	rcu_read_lock();
-	while (!found && (object = xa_find_after(kind->objects, id, ULONG_MAX, XA_PRESENT))) {
+	for (u32 i = 0; !found && i < EXO_LIST_BURST; i++) {
+		object = xa_find_after(kind->objects, id, ULONG_MAX, XA_PRESENT);
+		*end = !object;
+		if (*end)
+			break;
 		memset(entry, 0, sizeof(*entry));
 		found = kind->fill(object, volume_id, all_users, entry);
 	}
@@ -109,6 +116,7 @@ int exo_list_ioctl(struct exo_ioctl_call *call)
 	u32 room, known;
 	bool all_users = capable(CAP_SYS_ADMIN);
 	union list_entry entry;
+	bool end = false;
 
 	if (arg->kind >= ARRAY_SIZE(kinds) || !kinds[arg->kind].objects || arg->reserved)
 		return -EINVAL;
@@ -121,19 +129,23 @@ int exo_list_ioctl(struct exo_ioctl_call *call)
 	known = min_t(u32, arg->entry_bytes, kind->entry_bytes);
 	room = arg->buffer_bytes / arg->entry_bytes;
 	arg->count = 0;
-	while (arg->count < room && id != ULONG_MAX &&
-	       next_entry(kind, &id, arg->volume_id, all_users, &entry)) {
+	while (arg->count < room && id != ULONG_MAX) {
 		void __user *to = u64_to_user_ptr(user);
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		if (!next_entry(kind, &id, arg->volume_id, all_users, &entry, &end)) {
+			if (end)
+				break;
+			continue;
+		}
 		if (copy_to_user(to, &entry, known) ||
 		    clear_user(to + known, arg->entry_bytes - known))
 			return -EFAULT;
 		user += arg->entry_bytes;
 		arg->count++;
 		arg->cursor = id;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
 	}
 	return 0;
 }

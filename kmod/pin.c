@@ -66,6 +66,13 @@ void exo_pin_put(struct exo_pinned *pin)
 
 /* ---- registration ---- */
 
+/* A million extents take a while. */
+static int compare_and_resched(const void *a, const void *b)
+{
+	cond_resched();
+	return exo_extent_compare_device(a, b);
+}
+
 /*
  * Copies the extents once, checks the copy and lays it out. The copy is then sorted by place on the
  * device to prove that no block is mapped twice.
@@ -98,7 +105,7 @@ static int read_map(struct exo_pinned *pin, u64 user_extents, u32 count)
 		goto out;
 	exo_extent_map_build(&pin->map, pin->map_memory, extents, count);
 
-	sort(extents, count, sizeof(*extents), exo_extent_compare_device, NULL);
+	sort(extents, count, sizeof(*extents), compare_and_resched, NULL);
 	ret = exo_extent_map_check_device_order(extents, count) == EXO_EXTENT_OK ? 0 : -EINVAL;
 out:
 	kvfree(extents);
@@ -112,6 +119,9 @@ static int publish(struct exo_volume *volume, struct exo_pinned *pin)
 	guard(mutex)(&volume->lock);
 	if (volume->gone || volume->ending)
 		return -ENODEV;
+	/* The extents were checked against the size at attach; root may have shrunk the partition. */
+	if (bdev_nr_bytes(volume->bdev) < volume->size_bytes)
+		return -EINVAL;
 	ret = xa_insert(&volume->pins, pin->ino, pin, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret == -EBUSY ? -EEXIST : ret;
@@ -280,29 +290,66 @@ static u32 in_flight(struct exo_pinned *pin)
 }
 
 /*
+ * Whether anything is in flight on a cut pin. Begins with the grant that was found busy the last
+ * time, and grants become idle for good, so all the looks of a drain together take few rounds.
+ */
+static bool busy(struct exo_pinned *pin)
+{
+	struct exo_grant *grant;
+	bool found = false;
+
+	spin_lock(&pin->lock);
+	list_for_each_entry(grant, &pin->grants, pin_entry) {
+		found = atomic_read(&grant->in_flight);
+		if (!found)
+			continue;
+		list_rotate_to_front(&grant->pin_entry, &pin->grants);
+		break;
+	}
+	spin_unlock(&pin->lock);
+	return found;
+}
+
+/* Records the revocation of a few grants; returns how many. */
+static u32 record_cut(struct exo_pinned *pin)
+{
+	struct exo_grant *grant, *next;
+	u32 recorded = 0;
+
+	spin_lock(&pin->lock);
+	list_for_each_entry_safe(grant, next, &pin->grants, pin_entry) {
+		if (grant->cut || !READ_ONCE(grant->open))
+			continue;
+		grant->cut = true;
+		exo_grant_audit(grant, EXO_AUDIT_GRANT_REVOKE, 0);
+		if (++recorded == EXO_CUT_BURST)
+			break;
+	}
+	spin_unlock(&pin->lock);
+	return recorded;
+}
+
+/*
  * No new traversal from here on, and those in flight end at their next completion. Pairs with
- * exo_grant_enter(): either it sees the cut, or in_flight() sees its traversal.
+ * exo_grant_enter(): either it sees the cut, or busy() sees its traversal.
  */
 static u32 cut(struct exo_pinned *pin)
 {
-	struct exo_grant *grant;
-	u32 revoked = 0;
+	u32 recorded, revoked = 0;
 
 	spin_lock(&pin->lock);
-	if (pin->state != EXO_PIN_CUT) {
-		WRITE_ONCE(pin->state, EXO_PIN_CUT);
-		list_for_each_entry(grant, &pin->grants, pin_entry) {
-			if (!READ_ONCE(grant->open))
-				continue;
-			exo_grant_audit(grant, EXO_AUDIT_GRANT_REVOKE, 0);
-			revoked++;
-		}
-	}
+	WRITE_ONCE(pin->state, EXO_PIN_CUT);
 	spin_unlock(&pin->lock);
 	/* Orders the cut before the look at what is in flight. */
 	smp_mb();
-	exo_count_add(revoked_grants, revoked);
 	wake_up_all(&pin->wait);
+
+	/* No grant is added to a pin that is being cut, so this ends. */
+	while ((recorded = record_cut(pin))) {
+		revoked += recorded;
+		cond_resched();
+	}
+	exo_count_add(revoked_grants, revoked);
 	return revoked;
 }
 
@@ -321,7 +368,7 @@ static int drain(struct exo_pinned *pin)
 {
 	long left;
 
-	left = wait_event_killable_timeout(pin->wait, !in_flight(pin),
+	left = wait_event_killable_timeout(pin->wait, !busy(pin),
 					   msecs_to_jiffies(EXO_DRAIN_TIMEOUT_MS));
 	if (left < 0)
 		return -EINTR;

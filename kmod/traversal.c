@@ -389,9 +389,14 @@ static int check_request(const struct exo_grant *grant, const struct exo_travers
 	return 0;
 }
 
+static bool own_verdict(const struct exo_traversal *t)
+{
+	return t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM;
+}
+
 static void traversal_free(struct exo_traversal *t)
 {
-	if (!t->reported)
+	if (t->ran && !own_verdict(t))
 		exo_audit_as(&(struct exo_audit_event){
 			.type = EXO_AUDIT_TRAVERSAL_FAILED,
 			.error = t->error,
@@ -417,9 +422,7 @@ static void traversal_free(struct exo_traversal *t)
 /* Ends that are not the program's own verdict are recorded, under the name of whoever waited. */
 static void caller_put(struct exo_traversal *t, bool ended)
 {
-	if (ended && (t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM))
-		t->reported = true;
-	else
+	if (!ended || !own_verdict(t))
 		exo_actor_current(&t->actor);
 	if (refcount_dec_and_test(&t->refs))
 		traversal_free(t);
@@ -458,7 +461,6 @@ static struct exo_traversal *traversal_create(struct exo_grant *grant,
 	t->grant = grant;
 	t->volume = volume;
 	t->program_id = arg->program_id;
-	t->reported = true;	/* nothing to tell until it has run */
 	t->hop_bytes = arg->hop_bytes;
 	t->hop_limit = min(arg->hop_limit ?: grant->hop_limit, grant->hop_limit);
 	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
@@ -516,7 +518,7 @@ static void start(struct exo_traversal *t)
 	enum exo_context context = t->polled ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER;
 
 	t->started_ns = ktime_get_ns();
-	t->reported = false;
+	t->ran = true;
 	atomic64_inc(&t->grant->traversals);
 	this_cpu_inc(t->program->counters->started);
 	exo_count(traversals);

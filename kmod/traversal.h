@@ -76,7 +76,7 @@ struct exo_traversal {
 	/* Outcome. */
 	bool finishing;			/* the program's finish runs */
 	bool ended;			/* for a polling caller */
-	bool reported;			/* its end is in the audit ring */
+	bool ran;			/* so there is an end to tell of */
 	enum exo_end cause;
 	int error;
 	u32 result_valid;
@@ -91,7 +91,7 @@ struct exo_traversal {
 	u64 elapsed_ns;
 
 	bool cancel;			/* set by the caller on a fatal signal */
-	struct exo_actor actor;		/* set by a caller that leaves early */
+	struct exo_actor actor;		/* set by a caller that leaves early, or after a failure */
 	struct completion done;
 	refcount_t refs;
 };
