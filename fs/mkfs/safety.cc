@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "fs/base/unique_fd.h"
 #include "fs/format/superblock.h"
@@ -20,7 +21,9 @@ namespace {
 Result<> check_not_mounted(const std::string& path, const struct stat& info) {
     std::unique_ptr<FILE, int (*)(FILE*)> mounts(setmntent("/proc/self/mounts", "r"), endmntent);
     if (!mounts) return {};
-    while (const mntent* entry = getmntent(mounts.get())) {
+    mntent found{};
+    std::vector<char> text(8192);
+    while (const mntent* entry = getmntent_r(mounts.get(), &found, text.data(), int(text.size()))) {
         struct stat source;
         if (entry->mnt_fsname[0] != '/' || stat(entry->mnt_fsname, &source) != 0) continue;
         const bool same = S_ISBLK(info.st_mode)
