@@ -187,6 +187,10 @@ int lookup_user(const exo_index& index, const PaddedKey& key, exo_lookup& lookup
     return error ? error : 1;
 }
 
+// The module's default is meant for interactive use; a drive that is being reset, or a machine that
+// is overloaded, may take longer over one read without being broken.
+constexpr uint32_t kLookupTimeoutMs = 10'000;
+
 int lookup_kernel(const exo_index& index, std::string_view key, exo_lookup& lookup) {
     struct {
         exo_btree_args head;
@@ -210,6 +214,7 @@ int lookup_kernel(const exo_index& index, std::string_view key, exo_lookup& look
     options.start_offset = index.header.root_offset;
     options.hop_bytes = EXO_INDEX_NODE_BYTES;
     options.flags = index.options.traverse_flags;
+    options.timeout_ms = kLookupTimeoutMs;
     options.args = &args;
     options.args_len = args_len;
     options.result = result;
