@@ -244,8 +244,9 @@ TEST_CASE("a user's failures cannot fill the ring, and none goes uncounted") {
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(status == 0);
-    auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::steady_clock::now() - begin).count();
+    auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - begin)
+            .count();
     uint64_t kept = 0, suppressed = 0;
     for (int i = 0; i < 100 && kept + suppressed < kFailures; i++) {
         for (const exo_audit_event& event : audit.take()) {

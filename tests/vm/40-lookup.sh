@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Lookups at the drive's completion equal reading the mounted file: all keys of a real index, absent
 # ones, polled, and in a file of many extents; most hops are issued by the completion itself.
-# time-limit: 400
+# time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo
