@@ -93,6 +93,7 @@ EXO_TEST_BAD_OFFSET=$((2048 * 512)) uapi -tc="a read that the device fails*"
 remove_null_device nullb0
 
 step "loop, whose driver takes locks that only process context may: never issued in an interrupt"
+modprobe loop
 truncate -s 64M /tmp/loop.img
 device=$(losetup --find --show /tmp/loop.img)
 EXO_TEST_NEVER_DIRECT=1 uapi -tc="a chain*,many more*,killed*"

@@ -30,6 +30,7 @@ kmod | unpacked kernels: dependencies of modules
 qemu-system-x86 | runs the virtual machine
 busybox-static cpio xz-utils zstd | its first file system
 util-linux procps e2fsprogs | mounting, processes and a file system to compare with
+dmsetup | a stacked device, which exo must refuse
 # Test and check
 fio attr acl | exercise the file system
 sparse | static checks of the kernel module
