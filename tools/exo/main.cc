@@ -71,9 +71,8 @@ int run(int argc, char** argv) {
     }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+// Chooses by the name the command was called by.
+int dispatch(int argc, char** argv) {
     const std::string name = base_name(argv[0]);
     // mount(8) and umount(8) have a command line of their own, which these two understand.
     if (name == "mount.exo") return exo::fuse::mount_main(argc, argv);
@@ -99,4 +98,16 @@ int main(int argc, char** argv) {
         return run(argc + 1, arguments.data());
     }
     return run(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return dispatch(argc, argv);
+    } catch (...) {
+        // Only memory that has run out comes here: run() answers everything else.
+        std::fputs("exo: out of memory\n", stderr);
+        return kExitFailure;
+    }
 }
