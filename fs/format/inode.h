@@ -91,6 +91,14 @@ struct IndexValue {
 };
 static_assert(sizeof(IndexValue) == 8);
 
+// Tree of extended attributes: the first piece of each starts with this, then name, then value.
+inline constexpr size_t kAttributePieceBytes = 1000;
+struct AttributeHead {
+    le32 value_bytes;
+    uint8_t name_bytes;
+};
+static_assert(sizeof(AttributeHead) == 5);
+
 // A symlink's target is cut into values of this size; the key counts from 0.
 inline constexpr size_t kSymlinkPieceBytes = 1000;
 

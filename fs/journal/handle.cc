@@ -51,7 +51,7 @@ Handle::Touched* Handle::find(BlockNo block) {
     return nullptr;
 }
 
-Result<Handle> Journal::begin() {
+Result<Handle> Journal::begin(unsigned credits) {
     for (;;) {
         if (options_.read_only) return fail(EROFS);
         if (failed())
@@ -59,8 +59,8 @@ Result<Handle> Journal::begin() {
                                    ": a write to the journal failed earlier; the file system is "
                                    "read-only until it is mounted again");
         std::unique_lock lock(meta_);
-        if (dirty_.size() + kHandleCredits <= max_transaction_blocks_)
-            return Handle(this, std::move(lock), kHandleCredits);
+        if (dirty_.size() + credits <= max_transaction_blocks_)
+            return Handle(this, std::move(lock), credits);
         const uint64_t full = running_sequence();
         lock.unlock();
         EXO_TRY(commit(full));

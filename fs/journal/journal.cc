@@ -15,6 +15,7 @@ namespace exo {
 
 namespace {
 constexpr unsigned kLargestTransaction = 4096;
+static_assert((kMinJournalBlocks - 16) / 2 >= Journal::kMaxHandleCredits);
 constexpr size_t kIovecsPerRequest = 256;
 
 struct PlacedPage {

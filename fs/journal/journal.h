@@ -85,7 +85,8 @@ class Journal {
         bool read_only = false;
         size_t cache_bytes = 48u << 20;
     };
-    static constexpr unsigned kHandleCredits = 64;  // blocks that one handle may change
+    // Blocks that one handle may change; at most kMaxHandleCredits when asked for more.
+    static constexpr unsigned kHandleCredits = 64, kMaxHandleCredits = 112;
 
     // Replays the log: home, or when read-only into memory.
     static Result<std::unique_ptr<Journal>> open(BlockDevice& device, const Superblock& superblock,
@@ -100,7 +101,7 @@ class Journal {
     std::shared_lock<std::shared_mutex> reader() { return std::shared_lock(meta_); }
     // Waits for room in the log if need be. Fails with EROFS once a log write has failed.
     // REQUIRES: the caller holds no reader or handle
-    Result<Handle> begin();
+    Result<Handle> begin(unsigned credits = kHandleCredits);
 
     // REQUIRES for all: reader or handle held. Nothing returned may be used after its release.
     Result<PageRef> read(BlockNo block, BlockType type, uint64_t owner);

@@ -151,6 +151,16 @@ Result<> VolumeImpl::zero_stale_tail(Ino ino) {
     return {};
 }
 
+// Where the block should go: behind the one before it, or where the user wants the file.
+Result<BlockNo> VolumeImpl::goal_of(Ino ino, const ExtentMap& map, uint64_t block) {
+    EXO_TRY_ASSIGN(const Segment before, map.extent_before(block));
+    const bool follows = before.count > 0 && before.file_block + before.count == block;
+    if (!follows) {
+        if (const BlockNo wanted = states.placement(ino); wanted != 0) return wanted;
+    }
+    return before.count > 0 ? before.disk + before.count : 0;
+}
+
 // Writes a first part of the data, as much as one handle may enter. REQUIRES: the DataLock
 // exclusively, not empty
 Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const std::byte> data) {
@@ -175,8 +185,7 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
         EXO_TRY_ASSIGN(const auto segments, map.map(first, round_up(end) / kBlockBytes - first));
         BlockNo goal = 0;
         if (std::ranges::any_of(segments, &Segment::hole)) {
-            EXO_TRY_ASSIGN(const Segment before, map.extent_before(first));
-            if (before.count > 0) goal = before.disk + before.count;
+            EXO_TRY_ASSIGN(goal, goal_of(ino, map, first));
         }
         unsigned changes = 0;
         for (const Segment& segment : segments) {
@@ -357,11 +366,9 @@ Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end) {
                     at += segment.count;
                     continue;
                 }
-                EXO_TRY_ASSIGN(const Segment before, map.extent_before(at));
-                EXO_TRY_ASSIGN(
-                    Reservation room,
-                    allocator->reserve(segment.count, before.count ? before.disk + before.count : 0,
-                                       Purpose::kData));
+                EXO_TRY_ASSIGN(const BlockNo goal, goal_of(ino, map, at));
+                EXO_TRY_ASSIGN(Reservation room,
+                               allocator->reserve(segment.count, goal, Purpose::kData));
                 EXO_TRY_ASSIGN(const BlockRun run, allocator->allocate(handle, std::move(room)));
                 EXO_TRY(map.insert(handle, at, run, true));
                 EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));

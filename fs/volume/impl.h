@@ -10,10 +10,12 @@
 #include <thread>
 #include <unordered_map>
 
+#include "fs/node/attributes.h"
 #include "fs/node/directory.h"
 #include "fs/node/extent_map.h"
 #include "fs/node/index.h"
 #include "fs/volume/inode_states.h"
+#include "fs/volume/posix_acl.h"
 #include "fs/volume/superblock_io.h"
 #include "fs/volume/volume.h"
 
@@ -60,6 +62,13 @@ struct VolumeImpl {
     FileAttr attr_of(Ino ino, const InodeRecord& record);
     void take_ref(Ino ino) { states.ref(ino, 1, journal->running_sequence()); }
 
+    // REQUIRES: within the limits; the handle has kAttributeCredits, or the value fits a piece
+    Result<> put_attribute(Handle& handle, Ino ino, std::string_view name,
+                           std::span<const std::byte> value);
+    Result<Acl> read_acl(Ino ino, std::string_view name);  // empty: none
+    // Sets permission bits, in the access ACL too.
+    Result<> chmod_record(Handle& handle, Ino ino, InodeRecord* record, uint32_t mode);
+
     // Lists an inode as orphan, or takes it off the list. REQUIRES: record is of this handle
     Result<> add_orphan(Handle& handle, Ino ino, InodeRecord* record);
     Result<> drop_orphan(Handle& handle, Ino ino, InodeRecord* record);
@@ -73,6 +82,7 @@ struct VolumeImpl {
     // Zeroes what may lie past the end in the last block. REQUIRES: the DataLock held exclusively
     Result<> zero_stale_tail(Ino ino);
     Result<> zero_within_block(Ino ino, uint64_t from, uint64_t to);
+    Result<BlockNo> goal_of(Ino ino, const ExtentMap& map, uint64_t block);
     Result<size_t> write_some(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<> allocate_range(Ino ino, uint64_t first, uint64_t end);
     Result<> punch_range(Ino ino, uint64_t first, uint64_t end);
@@ -95,5 +105,8 @@ struct VolumeImpl {
 timespec current_time();
 void touch(InodeRecord& record, bool mtime);  // ctime, and mtime if asked
 Result<> check_name(std::string_view name);
+Result<InodeTable::Ref> read_directory(InodeTable& inodes, Ino ino);  // ENOTDIR
+// EUCLEAN: the entry's inode is not in use.
+std::unexpected<Error> dangling(Ino dir, std::string_view name);
 
 }  // namespace exo

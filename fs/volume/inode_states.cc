@@ -22,6 +22,7 @@ bool InodeStates::unref(Ino ino, uint64_t count) {
     if (it->second.refs > 0) return false;
     const bool orphan = it->second.orphan;
     s.states.erase(it);
+    s.placements.erase(ino);
     return orphan;
 }
 
@@ -53,6 +54,22 @@ std::shared_ptr<DataLock> InodeStates::data_lock(Ino ino) {
     State& state = s.states.try_emplace(ino).first->second;
     if (!state.lock) state.lock = std::make_shared<DataLock>();
     return state.lock;
+}
+
+void InodeStates::place(Ino ino, BlockNo goal) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    if (goal == 0)
+        s.placements.erase(ino);
+    else if (s.states.contains(ino))
+        s.placements[ino] = goal;
+}
+
+BlockNo InodeStates::placement(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    const auto it = s.placements.find(ino);
+    return it == s.placements.end() ? 0 : it->second;
 }
 
 void InodeStates::changed(Ino ino, uint64_t sequence, bool data) {

@@ -31,6 +31,10 @@ class InodeStates {
     bool referenced(Ino ino);
     std::shared_ptr<DataLock> data_lock(Ino ino);
 
+    // Where the inode's next blocks should go (0: nowhere special). Forgotten with its references.
+    void place(Ino ino, BlockNo goal);
+    BlockNo placement(Ino ino);
+
     void changed(Ino ino, uint64_t sequence, bool data);
     struct Sequences {
         uint64_t any, data;  // data: size or extents changed
@@ -45,8 +49,9 @@ class InodeStates {
         std::shared_ptr<DataLock> lock;
     };
     struct Shard {
-        std::mutex mutex;  // guards states; a leaf
+        std::mutex mutex;  // guards all of it; a leaf
         std::unordered_map<Ino, State> states;
+        std::unordered_map<Ino, BlockNo> placements;
     };
     static constexpr unsigned kShards = 32;
     Shard& shard(Ino ino) { return shards_[ino % kShards]; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attributes, references, fsync, and pins.
+// Attributes, references and fsync.
 #include <sys/sysmacros.h>
 
 #include "fs/volume/impl.h"
@@ -49,7 +49,7 @@ Result<FileAttr> Volume::setattr(Ino ino, const SetAttr& changes) {
     return v.with_space([&]() -> Result<FileAttr> {
         EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
         EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
-        if (changes.mode) record->mode = (record->mode & S_IFMT) | (*changes.mode & 07777);
+        if (changes.mode) EXO_TRY(v.chmod_record(handle, ino, record, *changes.mode));
         if (changes.uid) record->uid = *changes.uid;
         if (changes.gid) record->gid = *changes.gid;
         touch(*record, false);
@@ -89,120 +89,6 @@ Result<> Volume::fsync(Ino ino, bool data_only) {
     const auto sequences = v.states.sequences(ino, v.journal->running_sequence());
     // Also flushes the data when there is nothing to commit.
     return v.journal->commit(data_only ? sequences.data : sequences.any);
-}
-
-// -- pins
-
-Result<> Volume::set_pinned(Ino ino, bool persistent) {
-    VolumeImpl& v = *impl_;
-    auto data_lock = v.states.data_lock(ino);
-    std::unique_lock lock(data_lock->mutex);
-    {
-        std::lock_guard pins(v.pins_mutex);
-        auto it = v.pins.find(ino);
-        if (it != v.pins.end() && (it->second || !persistent)) return fail(EEXIST);
-    }
-    {
-        auto reader = v.journal->reader();
-        EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
-        if (S_ISDIR(ref->mode)) return fail(EISDIR);
-        if (!S_ISREG(ref->mode)) return fail(EINVAL);
-    }
-    if (!v.read_only) {
-        EXO_TRY(v.zero_stale_tail(ino));
-        if (persistent) {
-            EXO_TRY(v.with_space([&]() -> Result<> {
-                EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
-                EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
-                if ((record->flags & kInodePinned) == 0) {
-                    record->flags = record->flags | kInodePinned;
-                    EXO_TRY(v.index(kPinIndexIno).insert(handle, ino, record->generation));
-                }
-                handle.commit();
-                return {};
-            }));
-        }
-        EXO_TRY(v.journal->commit(v.journal->running_sequence()));
-    } else if (persistent) {
-        return fail(EROFS);
-    }
-    std::lock_guard pins(v.pins_mutex);
-    v.pins[ino] = persistent;
-    return {};
-}
-
-Result<> Volume::clear_pinned(Ino ino) {
-    VolumeImpl& v = *impl_;
-    auto data_lock = v.states.data_lock(ino);
-    bool orphan = false;
-    {
-        std::unique_lock lock(data_lock->mutex);
-        bool persistent;
-        {
-            std::lock_guard pins(v.pins_mutex);
-            auto it = v.pins.find(ino);
-            if (it == v.pins.end()) return fail(ENODATA);
-            persistent = it->second;
-        }
-        if (persistent) {
-            if (v.read_only) return fail(EROFS);
-            EXO_TRY(v.with_space([&]() -> Result<> {
-                EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
-                EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
-                record->flags = record->flags & ~kInodePinned;
-                EXO_TRY(v.index(kPinIndexIno).erase(handle, ino));
-                handle.commit();
-                return {};
-            }));
-        }
-        {
-            auto reader = v.journal->reader();
-            if (auto ref = v.inodes->read(ino)) orphan = (*ref)->nlink == 0;
-        }
-        std::lock_guard pins(v.pins_mutex);
-        v.pins.erase(ino);
-    }
-    if (orphan && !v.read_only && v.states.mark_orphan(ino)) v.destroy(ino);
-    return {};
-}
-
-Result<std::vector<PinnedInode>> Volume::pinned_inodes() {
-    auto reader = impl_->journal->reader();
-    EXO_TRY_ASSIGN(const auto items, impl_->index(kPinIndexIno).list());
-    std::vector<PinnedInode> pinned;
-    for (const auto& item : items) pinned.push_back({item.ino, item.generation});
-    return pinned;
-}
-
-Result<std::vector<FileExtent>> Volume::extents_of(Ino ino, uint64_t offset, size_t max_extents) {
-    VolumeImpl& v = *impl_;
-    auto reader = v.journal->reader();
-    EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
-    std::vector<FileExtent> extents;
-    if (!S_ISREG(ref->mode) || offset / kBlockBytes >= kMaxFileBlocks || max_extents == 0)
-        return extents;
-    const ExtentMap map = v.extents(ino);
-    auto add = [&](const Segment& s) {
-        extents.push_back(
-            {s.file_block * kBlockBytes, s.disk * kBlockBytes, s.count * kBlockBytes, s.unwritten});
-        return extents.size() < max_extents;
-    };
-    EXO_TRY_ASSIGN(const Segment first, map.extent_from(offset / kBlockBytes));
-    if (first.count > 0 && add(first)) EXO_TRY(map.for_each(first.file_block + 1, add));
-    return extents;
-}
-
-uint64_t Volume::extent_count(Ino ino) {
-    VolumeImpl& v = *impl_;
-    auto reader = v.journal->reader();
-    auto ref = v.inodes->read(ino);
-    if (!ref || !S_ISREG((*ref)->mode)) return 0;
-    uint64_t count = 0;
-    (void)v.extents(ino).for_each(0, [&](const Segment&) {
-        count++;
-        return true;
-    });
-    return count;
 }
 
 }  // namespace exo

@@ -229,6 +229,12 @@ Result<> VolumeImpl::destroy_steps(Ino ino) {
             for (uint64_t piece = 0; piece * kSymlinkPieceBytes <= kMaxSymlinkBytes; piece++)
                 EXO_TRY(tree.erase(handle, piece));
         }
+        EXO_TRY_ASSIGN(const bool plain,
+                       Attributes(*core, *inodes, ino, Purpose::kFreeing).erase_some(handle));
+        if (!plain) {
+            handle.commit();
+            continue;
+        }
         EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
         EXO_TRY_ASSIGN(const bool bare, Tree(*core, *inodes, ino).empty());
         if (!bare || record->blocks != 0)

@@ -34,6 +34,12 @@ namespace exo {
 
 inline constexpr size_t kMaxNameBytes = 255;
 inline constexpr size_t kMaxSymlinkBytes = 4095;
+inline constexpr size_t kMaxXattrBytes = 65536;      // of a value
+inline constexpr size_t kMaxXattrListBytes = 65536;  // of all names, each with a zero byte
+
+// When reading sets the access time. kRelative: when it is not newer than the last change, or a day
+// old. Reads that the kernel serves from its cache are not seen here.
+enum class AtimeMode { kRelative, kNever, kStrict };
 
 struct MountOptions {
     bool read_only = false;
@@ -45,6 +51,7 @@ struct MountOptions {
     // called: the kernel module may still let applications read the blocks of pinned ones.
     bool defer_orphans = false;
     bool discard = false;  // tell the device about freed blocks
+    AtimeMode atime = AtimeMode::kRelative;
 };
 
 struct FileAttr {
@@ -106,6 +113,8 @@ struct PinnedInode {
 
 enum class RenameMode { kReplace, kNoReplace, kExchange };
 
+enum class XattrMode { kSet, kCreate, kReplace };
+
 enum class FallocateMode { kAllocate, kPunchHole, kZeroRange };
 
 struct VolumeImpl;
@@ -133,16 +142,19 @@ class Volume {
     // -- names
     Result<FileAttr> lookup(Ino parent, std::string_view name);
     // mode carries the type: S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO or S_IFSOCK. A set-group-id
-    // directory gives its group to what is made in it.
+    // directory gives its group to what is made in it. Where the directory has a default ACL, that
+    // becomes the new inode's ACL (and a new directory's default) and limits the mode; else the
+    // umask does. With FUSE_CAP_POSIX_ACL and FUSE_CAP_DONT_MASK the kernel leaves both to us.
     Result<FileAttr> create(Ino parent, std::string_view name, uint32_t mode, uint32_t uid,
-                            uint32_t gid, uint64_t rdev = 0);
+                            uint32_t gid, uint64_t rdev = 0, uint32_t umask = 0);
     Result<FileAttr> mkdir(Ino parent, std::string_view name, uint32_t mode, uint32_t uid,
-                           uint32_t gid);
+                           uint32_t gid, uint32_t umask = 0);
     Result<FileAttr> symlink(Ino parent, std::string_view name, std::string_view target,
                              uint32_t uid, uint32_t gid);
     Result<FileAttr> link(Ino ino, Ino new_parent, std::string_view new_name);
     // A regular file with no name, to be named by link() (O_TMPFILE). Gone after a crash.
-    Result<FileAttr> create_unnamed(Ino parent, uint32_t mode, uint32_t uid, uint32_t gid);
+    Result<FileAttr> create_unnamed(Ino parent, uint32_t mode, uint32_t uid, uint32_t gid,
+                                    uint32_t umask = 0);
     Result<> unlink(Ino parent, std::string_view name);
     Result<> rmdir(Ino parent, std::string_view name);
     Result<> rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
@@ -157,9 +169,24 @@ class Volume {
 
     // -- inodes
     Result<FileAttr> getattr(Ino ino);
+    // A new mode also changes the access ACL, if there is one (as the kernel's posix_acl_chmod).
     Result<FileAttr> setattr(Ino ino, const SetAttr& changes);
     Result<> open_ref(Ino ino);
     void close_ref(Ino ino, uint64_t count = 1);
+
+    // -- extended attributes: user.*, trusted.*, security.* and the two POSIX ACLs, by full name.
+    // Also of pinned inodes: they are neither data nor extents. Errors: ERANGE for a name that is
+    // empty or too long, EOPNOTSUPP for another namespace, E2BIG for a value over kMaxXattrBytes,
+    // ENODATA, EEXIST, and ENOSPC also when the list of names would get too long. The caller
+    // compares the value with its buffer (ERANGE).
+    // Setting system.posix_acl_access sets the permission bits too, and keeps no ACL that says no
+    // more than they do; an ACL without entries removes it. clear_sgid: also drop S_ISGID then
+    // (FUSE_SETXATTR_ACL_KILL_SGID, or: the caller is neither in the group nor has CAP_FSETID).
+    Result<> set_xattr(Ino ino, std::string_view name, std::span<const std::byte> value,
+                       XattrMode mode, bool clear_sgid = false);
+    Result<std::vector<std::byte>> get_xattr(Ino ino, std::string_view name);
+    Result<std::string> list_xattr(Ino ino);  // names, each followed by a zero byte
+    Result<> remove_xattr(Ino ino, std::string_view name);
 
     // -- data
     // Bytes read; fewer than asked only at the end of the file.
@@ -169,12 +196,24 @@ class Volume {
     Result<> truncate(Ino ino, uint64_t size);
     Result<> fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
                        bool keep_size);
+    // As copy_file_range: copies up to `length` bytes, holes as holes, and returns how many: fewer
+    // at the source's end, and at most kMaxCopyBytes. EINVAL when the ranges overlap in one file.
+    // What the kernel holds dirty of the source must have been written before.
+    static constexpr uint64_t kMaxCopyBytes = 64u << 20;
+    Result<uint64_t> copy_range(Ino source, uint64_t source_offset, Ino target,
+                                uint64_t target_offset, uint64_t length);
     // As lseek: SEEK_DATA or SEEK_HOLE; ENXIO at or past the end.
     Result<uint64_t> seek(Ino ino, uint64_t offset, int whence);
     // Data and what is needed to read it back (data_only), or all of the inode, and its name.
     Result<> fsync(Ino ino, bool data_only);
 
     // -- layout and pins
+    // Where new blocks of a regular file should go if there is room: at this byte of the device, or
+    // behind the data of another file. Blocks that follow each other in the file stay together, so
+    // it counts for the first ones, and after a gap. Kept in memory while the inode is referenced.
+    // EINVAL outside of the volume; 0 takes the hint back.
+    Result<> set_placement(Ino ino, uint64_t disk_offset);
+    Result<> set_placement_near(Ino ino, Ino other);
     // Extents from the one at or after offset on; at most max_extents.
     Result<std::vector<FileExtent>> extents_of(Ino ino, uint64_t offset, size_t max_extents);
     uint64_t extent_count(Ino ino);  // 0 when unknown
