@@ -3,6 +3,7 @@
 // can hold makes mount, use or check misbehave. EXO_TEST_SEED and EXO_TEST_ROUNDS change the run.
 #include <cstdlib>
 #include <functional>
+#include <random>
 
 #include "fs/format/inode.h"
 #include "fs/format/journal_format.h"

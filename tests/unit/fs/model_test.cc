@@ -3,6 +3,7 @@
 // and crashes right after a sync. EXO_TEST_SEED repeats a run.
 #include <cstdlib>
 #include <map>
+#include <random>
 
 #include "tests/support/volume_fixture.h"
 

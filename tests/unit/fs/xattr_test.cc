@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Extended attributes and inherited ACLs of a volume, over remounts.
 #include <map>
+#include <random>
 
 #include "fs/volume/posix_acl.h"
 #include "tests/support/volume_fixture.h"
