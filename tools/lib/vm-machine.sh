@@ -127,8 +127,18 @@ start_machine() {
 # Kills QEMU if it still runs, and waits until all its output has been written.
 stop_machine() {
     [ -n "${machine:-}" ] || return 0
-    if [ -e "$run/pid" ]; then
+    # Stopped right after its start, QEMU has not written its number yet; without it, nothing would
+    # end the machine before its command does.
+    for _ in $(seq 100); do
+        if [ -s "$run/pid" ] || ! kill -0 "$machine" 2>/dev/null; then
+            break
+        fi
+        sleep 0.05
+    done
+    if [ -s "$run/pid" ]; then
         kill -KILL "$(cat "$run/pid")" 2>/dev/null || true
+    else
+        kill -KILL "$machine" 2>/dev/null || true
     fi
     wait "$machine" 2>/dev/null || true
     machine=
