@@ -45,29 +45,25 @@ size_t total_bytes(std::span<const iovec> buffers) {
 class FileDevice final : public BlockDevice {
   public:
     FileDevice(unique_fd fd, std::string name, uint64_t size, uint32_t logical, bool direct,
-               bool read_only, bool is_block)
+               bool read_only, bool is_block, void (*before_waiting)())
         : fd_(std::move(fd)),
           name_(std::move(name)),
           size_(size),
           logical_(logical),
           direct_(direct),
           read_only_(read_only),
-          is_block_(is_block) {}
+          is_block_(is_block),
+          before_waiting_(before_waiting) {}
 
     Result<> run(std::span<const IoRequest> requests) override {
         for (const IoRequest& request : requests) EXO_TRY(check_bounds(request));
-        if (requests.size() > 1 && uring_works_.load(std::memory_order_relaxed)) {
-            if (auto ring = take_ring()) {
-                auto result = run_on_ring(*ring, requests);
-                if (ring->usable) give_ring(std::move(ring));
-                return result;
-            }
-        }
-        for (const IoRequest& request : requests) EXO_TRY(run_plain(request));
-        return {};
+        if (!direct_) return run_cached(requests);
+        about_to_wait();
+        return run_together(requests);
     }
 
     Result<> flush() override {
+        about_to_wait();
         if (fdatasync(fd_.get()) != 0) return io_error("flush", 0, 0, errno);
         return {};
     }
@@ -102,6 +98,47 @@ class FileDevice final : public BlockDevice {
         if (length > 0)
             message += " of " + std::to_string(length) + " bytes at " + std::to_string(offset);
         return fail(code, message + " failed: " + errno_text(code));
+    }
+
+    void about_to_wait() const {
+        if (before_waiting_) before_waiting_();
+    }
+
+    Result<> run_together(std::span<const IoRequest> requests) {
+        if (requests.size() > 1 && uring_works_.load(std::memory_order_relaxed)) {
+            if (auto ring = take_ring()) {
+                auto result = run_on_ring(*ring, requests);
+                if (ring->usable) give_ring(std::move(ring));
+                return result;
+            }
+        }
+        for (const IoRequest& request : requests) EXO_TRY(run_plain(request));
+        return {};
+    }
+
+    // Through the page cache: what is there, and what is only written, needs no waiting, and for a
+    // write the ring would only wake a thread of the kernel.
+    Result<> run_cached(std::span<const IoRequest> requests) {
+        std::vector<IoRequest> missing;
+        for (const IoRequest& request : requests) {
+            if (request.kind == IoKind::kRead) {
+                if (!read_cached(request)) missing.push_back(request);
+                continue;
+            }
+            if (request.kind == IoKind::kWriteThrough) about_to_wait();
+            EXO_TRY(run_plain(request));
+        }
+        if (missing.empty()) return {};
+        about_to_wait();
+        return run_together(missing);
+    }
+
+    // Reads what needs no waiting. False: not all of it was there.
+    bool read_cached(const IoRequest& request) const {
+        if (request.buffers.size() > kMaxIovecs) return false;
+        const ssize_t done = preadv2(fd_.get(), request.buffers.data(), int(request.buffers.size()),
+                                     off_t(request.offset_bytes), RWF_NOWAIT);
+        return done >= 0 && size_t(done) == total_bytes(request.buffers);
     }
 
     Result<> check_bounds(const IoRequest& request) {
@@ -284,6 +321,7 @@ class FileDevice final : public BlockDevice {
     uint64_t size_;
     uint32_t logical_;
     bool direct_, read_only_, is_block_;
+    void (*before_waiting_)();
     std::atomic<bool> uring_works_{true}, discard_works_{true};
     std::mutex rings_mutex_;  // guards rings_
     std::vector<std::unique_ptr<Ring>> rings_;
@@ -333,7 +371,7 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
                                         " bytes are larger than the 4096 that exo supports");
     }
     return std::make_unique<FileDevice>(std::move(fd), path, size, uint32_t(logical), direct,
-                                        options.read_only, is_block);
+                                        options.read_only, is_block, options.before_waiting);
 }
 
 }  // namespace exo

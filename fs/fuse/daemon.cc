@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/poll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,6 +22,7 @@
 #include "fs/fuse/file_system.h"
 #include "fs/fuse/pinning.h"
 #include "fs/fuse/session.h"
+#include "fs/fuse/workers.h"
 #include "fs/grants/pins.h"
 #include "fs/volume/volume.h"
 
@@ -63,6 +66,11 @@ Result<std::unique_ptr<BlockDevice>> open_for_mount(const MountRequest& request,
     DeviceOptions options;
     options.read_only = request.read_only;
     options.exclusive = !claimed;
+    // An image file's own file system may order and gather writes better than we can, and its page
+    // cache keeps metadata. On a drive, the page cache would only be a second copy.
+    struct stat st;
+    options.direct = stat(request.device.c_str(), &st) != 0 || !S_ISREG(st.st_mode);
+    options.before_waiting = Workers::before_waiting;
     return open_device(request.device, options);
 }
 
@@ -125,6 +133,11 @@ Result<> run_mount(const MountRequest& request, const grants::KernelModule& modu
     exo::MountOptions options;
     options.read_only = request.read_only;
     options.defer_orphans = true;
+    options.discard = request.discard;
+    if ((request.mount_flags & MS_NOATIME) != 0)
+        options.atime = AtimeMode::kNever;
+    else if ((request.mount_flags & MS_STRICTATIME) != 0)
+        options.atime = AtimeMode::kStrict;
     EXO_TRY_ASSIGN(const auto volume, Volume::open(std::move(device), options));
     grants::Pins pins(*volume, std::move(kernel));
 

@@ -38,6 +38,9 @@ struct FileSystem {
     Background background;
     fuse_session* session = nullptr;  // set before the first request
 
+    // What INIT settled: SETXATTR comes in its longer form. Set before any other request.
+    bool long_set_xattr = false;
+
     std::mutex leases_mutex;  // guards leases; nothing is called with it held
     std::unordered_map<Ino, const OpenFile*> leases;  // pins that end with this open file
 

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -113,6 +115,13 @@ void close_all_but(std::initializer_list<int> kept) {
     close_range(next, ~0u, 0);
 }
 
+// Whether the daemon opened its volume for writing: asked with a trim that matches nothing.
+bool daemon_may_write(const std::string& directory) {
+    const unique_fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fstrim_range nothing{0, UINT64_MAX, UINT64_MAX};
+    return !fd || ioctl(fd.get(), FITRIM, &nothing) == 0 || errno != EROFS;
+}
+
 // The daemon: tells its parent over `report` how the start went. An empty report is success.
 int run_daemon(const MountRequest& request, const grants::KernelModule& module, MountLock& lock,
                unique_fd report) {
@@ -179,6 +188,31 @@ int start_daemon(const char* program, const MountRequest& request,
     return complain(program, report, kExitMountFailed);
 }
 
+// Changes the flags of the mount on the directory. The daemon is not asked: the kernel keeps
+// writers out of a read-only mount by itself, after it has written back.
+int remount(const char* program, const MountRequest& request) {
+    const auto table = read_mount_table();
+    const MountEntry* entry = find_exo_mount(table, request.directory);
+    if (!entry)
+        return complain(program, request.directory + " is not an exo mount", kExitMountFailed);
+    const auto change = [&](unsigned long flags) {
+        return ::mount(entry->source.c_str(), request.directory.c_str(), nullptr,
+                       MS_REMOUNT | flags, nullptr) == 0;
+    };
+    if (!change(request.mount_flags))
+        return complain(program,
+                        "cannot remount " + request.directory + ": " + describe(Error{errno, {}}),
+                        kExitMountFailed);
+    if (!request.read_only && !daemon_may_write(request.directory)) {
+        change(request.mount_flags | MS_RDONLY);
+        return complain(program,
+                        request.directory +
+                            " was mounted read-only from the start: umount it and mount it again",
+                        kExitMountFailed);
+    }
+    return 0;
+}
+
 bool is_mounted_here(const std::string& device) {
     return std::ranges::any_of(read_mount_table(), [&](const MountEntry& entry) {
         return entry.type == "fuse.exo" && entry.source == device;
@@ -195,6 +229,7 @@ int mount_main(int argc, char** argv, const grants::KernelModule& module) {
 
     if (const auto done = enter_mount_namespace(request.mount_namespace); !done)
         return complain(program, done.error(), kExitMountFailed);
+    if (request.remount) return remount(program, request);
     if (const auto done = check_device(request.device); !done)
         return complain(program, describe(done.error()), kExitMountFailed);
     if (const auto done = prepare_directory(request.directory); !done)

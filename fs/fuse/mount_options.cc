@@ -83,10 +83,14 @@ std::expected<void, std::string> parse_option(std::string_view name, MountReques
         options.allow_other = false;
     } else if (name == "default_permissions") {
         options.default_permissions = true;
+    } else if (name == "discard") {
+        options.discard = true;
+    } else if (name == "nodiscard") {
+        options.discard = false;
     } else if (name == "nokernel") {
         options.kernel_pins = false;
     } else if (name == "remount") {
-        return std::unexpected("an exo mount cannot be remounted: umount it and mount it again");
+        options.remount = true;
     } else if (std::ranges::find(ignored_options, name) == ignored_options.end() &&
                std::ranges::none_of(ignored_prefixes,
                                     [&](auto prefix) { return name.starts_with(prefix); })) {

@@ -18,6 +18,8 @@ struct MountRequest {
     bool read_only = false;
     bool allow_other = false;
     bool default_permissions = true;
+    bool discard = false;     // tell the device about freed blocks
+    bool remount = false;     // change the flags of a mount that exists
     bool kernel_pins = true;  // attach to the kernel module where it is loaded
 
     bool foreground = false;  // stay in the foreground and log to stderr

@@ -37,6 +37,13 @@ bool OpenFiles::is_open(uint64_t ino) {
     return found != s.files.end() && found->second.opens != 0;
 }
 
+bool OpenFiles::has_writers(uint64_t ino) {
+    Shard& s = shard(ino);
+    Lock lock(s.mutex);
+    const auto found = s.files.find(ino);
+    return found != s.files.end() && found->second.writers != 0;
+}
+
 OpenFiles::Change OpenFiles::begin_change(uint64_t ino, Origin origin) {
     Shard& s = shard(ino);
     Lock lock(s.mutex);

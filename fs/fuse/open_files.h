@@ -63,6 +63,7 @@ class OpenFiles {
     bool open(uint64_t ino, bool writable);
     void release(uint64_t ino, bool writable);
     bool is_open(uint64_t ino);
+    bool has_writers(uint64_t ino);
 
     // Empty: refused (EPERM). While a pin waits for the writers to finish, theirs are still let
     // through.

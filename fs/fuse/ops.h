@@ -14,6 +14,7 @@ void set_name_ops(fuse_lowlevel_ops& ops);       // lookup, make, remove, rename
 void set_attribute_ops(fuse_lowlevel_ops& ops);  // getattr, setattr, statfs, forget
 void set_file_ops(fuse_lowlevel_ops& ops);  // open, read, write, release, fsync, fallocate, lseek
 void set_directory_ops(fuse_lowlevel_ops& ops);  // readdir
+void set_xattr_ops(fuse_lowlevel_ops& ops);      // getxattr, listxattr, removexattr
 void set_ioctl_ops(fuse_lowlevel_ops& ops);      // ioctl: pins, layout, attribute flags
 
 // Opens an inode; a null pointer after a refusal (EPERM). The caller answers with its address.
@@ -23,5 +24,11 @@ void close_file(FileSystem& fs, OpenFile* file);
 inline OpenFile* opened_file(const fuse_file_info* info) {
     return std::bit_cast<OpenFile*>(static_cast<uintptr_t>(info->fh));
 }
+
+// Whether the request that the calling thread serves has to drop set-user-id bits: it changes data
+// for somebody without CAP_FSETID, or the owner.
+bool kills_privileges();
+// Drops them, if there are any and the request says so.
+Result<> kill_privileges(FileSystem& fs, Ino ino);
 
 }  // namespace exo::fuse

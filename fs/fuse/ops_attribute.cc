@@ -39,6 +39,8 @@ void setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attr, int which,
              fuse_file_info* info) {
     FileSystem& fs = file_system(request);
     const SetAttr changes = to_changes(*attr, which);
+    if (const auto done = kill_privileges(fs, ino); !done)
+        return reply_error(request, done.error());
     if (!changes.size) return reply_attr(request, fs.volume.setattr(ino, changes));
 
     const auto change = fs.open_files.begin_change(

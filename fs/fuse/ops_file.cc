@@ -23,6 +23,20 @@ void close_file(FileSystem& fs, OpenFile* file) {
     delete file;
 }
 
+Result<> kill_privileges(FileSystem& fs, Ino ino) {
+    if (!kills_privileges()) return {};
+    EXO_TRY_ASSIGN(const FileAttr attr, fs.volume.getattr(ino));
+    if (!S_ISREG(attr.mode)) return {};
+    uint32_t dropped = attr.mode & S_ISUID;
+    // Without group execution the bit means mandatory locking.
+    if (attr.mode & S_IXGRP) dropped |= attr.mode & S_ISGID;
+    if (dropped == 0) return {};
+    SetAttr change;
+    change.mode = attr.mode & 07777 & ~dropped;
+    EXO_TRY(fs.volume.setattr(ino, change));
+    return {};
+}
+
 namespace {
 
 void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
@@ -31,7 +45,8 @@ void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     if (!file) return reply_error(request, Error{EPERM, {}});
     if (info->flags & O_TRUNC) {
         const auto change = fs.open_files.begin_change(ino, OpenFiles::Origin::kOpenFile);
-        const auto done = change ? fs.volume.truncate(ino, 0) : Result<>(fail(EPERM));
+        auto done = change ? kill_privileges(fs, ino) : Result<>(fail(EPERM));
+        if (done) done = fs.volume.truncate(ino, 0);
         if (!done) {
             close_file(fs, file);
             return reply_error(request, done.error());
@@ -39,9 +54,6 @@ void open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     }
     info->fh = reinterpret_cast<uintptr_t>(file);
     info->keep_cache = 1;  // what the kernel has cached is true: it is the only one to change it
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
-    info->parallel_direct_writes = 1;  // the volume orders writes to one file itself
-#endif
     if (fuse_reply_open(request, info) != 0) close_file(fs, file);
 }
 
@@ -81,6 +93,8 @@ void write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
     FileSystem& fs = file_system(request);
     const auto change = fs.open_files.begin_change(ino, OpenFiles::Origin::kOpenFile);
     if (!change) return reply_error(request, Error{EPERM, {}});
+    if (const auto killed = kill_privileges(fs, ino); !killed)
+        return reply_error(request, killed.error());
     const auto done =
         fs.volume.write(ino, static_cast<uint64_t>(offset), std::as_bytes(std::span(data, size)));
     if (!done) return reply_error(request, done.error());
@@ -110,21 +124,49 @@ void fallocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t
     }
     const auto change = fs.open_files.begin_change(ino, OpenFiles::Origin::kOpenFile);
     if (!change) return reply_error(request, Error{EPERM, {}});
+    if (const auto killed = kill_privileges(fs, ino); !killed)
+        return reply_error(request, killed.error());
     reply(request,
           fs.volume.fallocate(ino, what, static_cast<uint64_t>(offset),
                               static_cast<uint64_t>(length), (mode & FALLOC_FL_KEEP_SIZE) != 0));
 }
 
-void lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse_file_info*) {
+void copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset, fuse_file_info*,
+                     fuse_ino_t target, off_t target_offset, fuse_file_info*, size_t length,
+                     int flags) {
+    if (flags != 0) return reply_error(request, Error{EINVAL, {}});
+    FileSystem& fs = file_system(request);
+    const auto change = fs.open_files.begin_change(target, OpenFiles::Origin::kOpenFile);
+    if (!change) return reply_error(request, Error{EPERM, {}});
+    if (const auto killed = kill_privileges(fs, target); !killed)
+        return reply_error(request, killed.error());
+    const auto done =
+        fs.volume.copy_range(source, static_cast<uint64_t>(source_offset), target,
+                             static_cast<uint64_t>(target_offset), static_cast<uint64_t>(length));
+    if (!done) return reply_error(request, done.error());
+    fuse_reply_write(request, *done);
+}
+
+void answer_lseek(fuse_req_t request, Ino ino, off_t offset, int whence) {
     const auto found = file_system(request).volume.seek(ino, static_cast<uint64_t>(offset), whence);
     if (!found) return reply_error(request, found.error());
     fuse_reply_lseek(request, static_cast<off_t>(*found));
 }
 
+void lseek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse_file_info*) {
+    FileSystem& fs = file_system(request);
+    if (!fs.open_files.has_writers(ino)) return answer_lseek(request, ino, offset, whence);
+    // The kernel may hold data that we have not seen yet. To drop its pages it writes them first:
+    // requests that other threads have to serve meanwhile.
+    fs.background.run([=, &fs] {
+        fuse_lowlevel_notify_inval_inode(fs.session, ino, offset, 0);
+        answer_lseek(request, ino, offset, whence);
+    });
+}
+
 }  // namespace
 
 // No flush: without it the kernel still writes back at close, and nothing here waits for close.
-// No copy_file_range either: the kernel then copies through its cache, which keeps that coherent.
 void set_file_ops(fuse_lowlevel_ops& ops) {
     ops.open = open;
     ops.release = release;
@@ -132,6 +174,7 @@ void set_file_ops(fuse_lowlevel_ops& ops) {
     ops.write = write;
     ops.fsync = fsync;
     ops.fallocate = fallocate;
+    ops.copy_file_range = copy_file_range;
     ops.lseek = lseek;
 }
 

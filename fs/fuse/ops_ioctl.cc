@@ -55,6 +55,13 @@ void give_answer(const IoctlRequest& call, const T& value) {
     fuse_reply_ioctl(call.request, 0, &value, std::min(call.out_bytes, sizeof value));
 }
 
+void reply(const IoctlRequest& call, const Result<>& result) {
+    if (result)
+        fuse_reply_ioctl(call.request, 0, nullptr, 0);
+    else
+        reply_error(call.request, result.error());
+}
+
 // The right to write, by the permission bits: the kernel checks it for open(2), but a pin needs it
 // on a file that is not open for writing.
 bool may_write(fuse_req_t request, const FileAttr& attr) {
@@ -159,6 +166,37 @@ void file_map(const IoctlRequest& call) {
     give_answer(call, *map);
 }
 
+// FITRIM, as fstrim(8) sends it. Of the range only the whole volume is possible: freed space is not
+// looked for by place.
+void trim(const IoctlRequest& call) {
+    const auto range = take_argument<fstrim_range>(call);
+    if (!range) return;
+    if (fuse_req_ctx(call.request)->uid != 0) return refuse(call, EPERM);
+    if (call.fs.read_only) return refuse(call, EROFS);
+    const VolumeInfo volume = call.fs.volume.info();
+    if (range->start >= volume.size_bytes) return refuse(call, EINVAL);
+    if (range->start != 0 || range->len < volume.size_bytes) return refuse(call, EOPNOTSUPP);
+    call.fs.background.run([call, answer = *range]() mutable {
+        const auto told = call.fs.volume.trim(answer.minlen);
+        if (!told) return reply_error(call.request, told.error());
+        answer.len = *told;
+        give_answer(call, answer);
+    });
+}
+
+void place(const IoctlRequest& call) {
+    const auto argument = take_argument<exo_file_place>(call);
+    if (!argument) return;
+    if (argument->flags & ~EXO_PLACE_NEAR || argument->reserved != 0) return refuse(call, EINVAL);
+    if (!call.file) return refuse(call, EISDIR);
+    if (!call.file->writable()) return refuse(call, EBADF);
+    if ((argument->flags & EXO_PLACE_NEAR) == 0)
+        return reply(call, call.fs.volume.set_placement(call.ino, argument->where));
+    // Only a file that somebody has open is sure to stay while it is looked at.
+    if (!call.fs.open_files.is_open(argument->where)) return refuse(call, ENOENT);
+    reply(call, call.fs.volume.set_placement_near(call.ino, argument->where));
+}
+
 // The attribute flags as chattr(1) knows them. The only one there is says that the file is pinned.
 // The kernel translates both calls of processes itself and asks with these structures.
 void attribute_flags(const IoctlRequest& call, unsigned int command) {
@@ -207,7 +245,10 @@ void ioctl(fuse_req_t request, fuse_ino_t ino, unsigned int command, void*, fuse
     if (same_command(command, EXO_FILE_PIN)) return file_pin(call);
     if (same_command(command, EXO_FILE_UNPIN)) return file_unpin(call);
     if (same_command(command, EXO_FILE_MAP)) return file_map(call);
+    if (same_command(command, EXO_FILE_PLACE)) return place(call);
     switch (command) {
+        case FITRIM:
+            return trim(call);
         case FS_IOC_GETFLAGS:
         case FS_IOC_SETFLAGS:
         case FS_IOC_FSGETXATTR:

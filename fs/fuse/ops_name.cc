@@ -30,14 +30,15 @@ const fuse_ctx& caller(fuse_req_t request) {
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
     if (!name_fits(request, name)) return;
     const fuse_ctx& who = caller(request);
-    reply_entry(request,
-                file_system(request).volume.create(parent, name, mode, who.uid, who.gid, rdev));
+    reply_entry(request, file_system(request).volume.create(parent, name, mode, who.uid, who.gid,
+                                                            rdev, who.umask));
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
     if (!name_fits(request, name)) return;
     const fuse_ctx& who = caller(request);
-    reply_entry(request, file_system(request).volume.mkdir(parent, name, mode, who.uid, who.gid));
+    reply_entry(request,
+                file_system(request).volume.mkdir(parent, name, mode, who.uid, who.gid, who.umask));
 }
 
 void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
@@ -57,7 +58,8 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
     if (!name_fits(request, name)) return;
     FileSystem& fs = file_system(request);
     const fuse_ctx& who = caller(request);
-    const auto attr = fs.volume.create(parent, name, (mode & ~S_IFMT) | S_IFREG, who.uid, who.gid);
+    const auto attr =
+        fs.volume.create(parent, name, (mode & ~S_IFMT) | S_IFREG, who.uid, who.gid, 0, who.umask);
     if (!attr) return reply_error(request, attr.error());
     OpenFile* file = open_file(fs, attr->ino, info->flags);
     if (!file) {  // somebody was quick to pin it

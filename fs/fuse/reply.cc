@@ -20,7 +20,7 @@ struct stat to_stat(const FileAttr& attr) {
     st.st_gid = attr.gid;
     st.st_rdev = attr.rdev;
     st.st_size = static_cast<off_t>(attr.size);
-    st.st_blksize = 4096;
+    st.st_blksize = kPreferredIoBytes;
     st.st_blocks = static_cast<blkcnt_t>(attr.blocks_512);
     st.st_atim = attr.atime;
     st.st_mtim = attr.mtime;

@@ -16,6 +16,9 @@ namespace exo::fuse {
 // stays true.
 constexpr double kCacheSeconds = 365.0 * 86400;
 
+// st_blksize: what copying programs take as a hint.
+constexpr unsigned kPreferredIoBytes = 4096;
+
 inline FileSystem& file_system(fuse_req_t request) {
     return *static_cast<FileSystem*>(fuse_req_userdata(request));
 }

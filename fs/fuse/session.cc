@@ -11,13 +11,13 @@
 
 #include "fs/base/log.h"
 #include "fs/base/unique_fd.h"
+#include "fs/fuse/connection.h"
 #include "fs/fuse/mount_table.h"
 #include "fs/fuse/ops.h"
 
 namespace exo::fuse {
 namespace {
 
-constexpr unsigned kMaxThreads = 16;
 constexpr unsigned kMaxBackground = 64;  // read-ahead and asynchronous direct requests in flight
 constexpr size_t kMaxLogLine = 512;
 
@@ -49,7 +49,8 @@ void init(void* user_data, fuse_conn_info* connection) {
         // pages.
         {FUSE_CAP_EXPLICIT_INVAL_DATA, true},
         {FUSE_CAP_AUTO_INVAL_DATA, false},
-        // The kernel drops set-user-id bits itself, by setattr, before a write reaches us.
+        // Its second version is asked for in connection.cc: with the first the kernel would ask for
+        // security.capability at every write.
         {FUSE_CAP_HANDLE_KILLPRIV, false},
         // Every open must be seen: writers are counted (open_files.h).
         {FUSE_CAP_NO_OPEN_SUPPORT, false},
@@ -63,8 +64,9 @@ void init(void* user_data, fuse_conn_info* connection) {
         {FUSE_CAP_POSIX_LOCKS, false},
         {FUSE_CAP_FLOCK_LOCKS, false},
         {FUSE_CAP_EXPORT_SUPPORT, false},
-        {FUSE_CAP_DONT_MASK, false},  // without POSIX ACLs the kernel applies the umask
-        {FUSE_CAP_POSIX_ACL, false},
+        // The kernel checks ACLs; the umask is ours, as a default ACL takes its place.
+        {FUSE_CAP_DONT_MASK, true},
+        {FUSE_CAP_POSIX_ACL, true},
     };
     for (const auto& choice : choices) set_if_capable(connection, choice.capability, choice.wanted);
     connection->max_background = kMaxBackground;
@@ -85,6 +87,7 @@ fuse_lowlevel_ops make_ops() {
     set_attribute_ops(ops);
     set_file_ops(ops);
     set_directory_ops(ops);
+    set_xattr_ops(ops);
     set_ioctl_ops(ops);
     return ops;
 }
@@ -132,7 +135,7 @@ Result<std::unique_ptr<Session>> Session::mount(FileSystem& fs, const MountReque
     static const fuse_lowlevel_ops ops = make_ops();
     fuse_session* session = fuse_session_new(&args, &ops, sizeof ops, &fs);
     if (!session) return fail(ENOMEM, "the FUSE session cannot be set up");
-    std::unique_ptr<Session> result(new Session(session, request.directory));
+    std::unique_ptr<Session> result(new Session(fs, session, request.directory));
     fs.session = session;
 
     if (root) {
@@ -167,14 +170,8 @@ bool Session::is_mounted() const {
 }
 
 Result<> Session::serve() {
-    std::unique_ptr<fuse_loop_config, void (*)(fuse_loop_config*)> config(fuse_loop_cfg_create(),
-                                                                          fuse_loop_cfg_destroy);
-    fuse_loop_cfg_set_clone_fd(config.get(), 1);  // a queue of answers per thread
-    fuse_loop_cfg_set_max_threads(config.get(), kMaxThreads);
-    const int code = fuse_session_loop_mt(session_, config.get());
-    if (code < 0)
-        return fail(-code, std::string("serving the mount: ") + describe(Error{-code, {}}));
-    return {};
+    EXO_TRY_ASSIGN(Connection connection, Connection::take(fs_, session_));
+    return connection.serve();
 }
 
 void Session::end_mount() {

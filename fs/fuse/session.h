@@ -27,10 +27,11 @@ class Session {
     void abort();
 
   private:
-    Session(fuse_session* session, std::string directory)
-        : session_(session), directory_(std::move(directory)) {}
+    Session(FileSystem& fs, fuse_session* session, std::string directory)
+        : fs_(fs), session_(session), directory_(std::move(directory)) {}
     bool is_mounted() const;
 
+    FileSystem& fs_;
     fuse_session* session_;
     std::string directory_;
     std::string device_id_;  // of the mount, to recognise it under other mounts on the directory

@@ -16,6 +16,7 @@ constexpr int kExitOk = 0;
 constexpr int kExitNo = 1;       // a negative answer: key not found, lookups differ
 constexpr int kExitUsage = 2;    // the command line makes no sense
 constexpr int kExitFailure = 3;  // it could not be done; one line on stderr says why
+constexpr int kExitFsckUsage = 16;
 
 // Ends the command with one line on stderr. Thrown by subcommands only, caught by main.
 class Failure : public std::runtime_error {
@@ -41,6 +42,8 @@ void add_fsck(CLI::App& app, Context& context);
 void add_mount(CLI::App& app, Context& context);
 void add_umount(CLI::App& app, Context& context);
 void add_map(CLI::App& app, Context& context);
+void add_trim(CLI::App& app, Context& context);
+void add_place(CLI::App& app, Context& context);
 void add_pin(CLI::App& app, Context& context);
 void add_unpin(CLI::App& app, Context& context);
 void add_volumes(CLI::App& app, Context& context);

@@ -30,8 +30,8 @@ constexpr const char* kFooter =
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    add_mkfs, add_fsck,    add_mount, add_umount, add_pin,     add_unpin,
-    add_map,  add_index,   add_prog,  add_lookup, add_audit,   add_grants,
+    add_mkfs, add_fsck,    add_mount, add_umount, add_trim,    add_pin,   add_unpin,
+    add_map,  add_place,   add_index, add_prog,   add_lookup,  add_audit, add_grants,
     add_pins, add_volumes, add_stats, add_info,   add_release,
 };
 
@@ -58,7 +58,7 @@ int run(int argc, char** argv) {
         return app.exit(e);
     } catch (const CLI::ParseError& e) {
         std::fprintf(stderr, "exo: %s (see exo --help)\n", e.what());
-        return kExitUsage;
+        return app.got_subcommand("fsck") ? kExitFsckUsage : kExitUsage;
     }
     try {
         return context.run();

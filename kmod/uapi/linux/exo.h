@@ -473,10 +473,24 @@ struct exo_file_map {
 	struct exo_file_extent extents[EXO_FILE_MAP_EXTENTS];	/* out */
 };
 
+/*
+ * EXO_FILE_PLACE: where blocks that a regular file gets from now on should go, if there is room: at a byte of
+ * the device, or behind the data of another file of the mount that somebody has open. A hint: blocks that follow
+ * each other in the file stay together, and it is forgotten with the last user of the file. Needs the file
+ * open for writing. Errors: EBADF; EISDIR; ENOENT no such open file; EINVAL outside of the volume.
+ */
+struct exo_file_place {
+	__u64 where;			/* in: offset on the device (0: no wish), or inode number */
+	__u32 flags;			/* in: EXO_PLACE_* */
+	__u32 reserved;
+};
+#define EXO_PLACE_NEAR		(1U << 0)	/* where is the inode number of another file */
+
 #define EXO_FILE_INFO		_IOR(EXO_IOC_TYPE, 0x60, struct exo_file_info)
 #define EXO_FILE_PIN		_IOW(EXO_IOC_TYPE, 0x61, struct exo_file_pin)
 #define EXO_FILE_UNPIN		_IOWR(EXO_IOC_TYPE, 0x62, struct exo_file_unpin)
 #define EXO_FILE_MAP		_IOWR(EXO_IOC_TYPE, 0x63, struct exo_file_map)
+#define EXO_FILE_PLACE		_IOW(EXO_IOC_TYPE, 0x64, struct exo_file_place)
 
 /* ------------------------------------------------------------------ BPF programs */
 

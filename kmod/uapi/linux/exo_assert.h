@@ -253,6 +253,10 @@ EXO_ASSERT_AT(exo_file_map, flags, 8);
 EXO_ASSERT_AT(exo_file_map, count, 12);
 EXO_ASSERT_AT(exo_file_map, extents, 16);
 
+EXO_ASSERT_SIZE(exo_file_place, 16);
+EXO_ASSERT_AT(exo_file_place, where, 0);
+EXO_ASSERT_AT(exo_file_place, flags, 8);
+
 EXO_ASSERT_SIZE(exo_hop, 56);
 EXO_ASSERT_AT(exo_hop, offset, 0);
 EXO_ASSERT_AT(exo_hop, file_size, 8);

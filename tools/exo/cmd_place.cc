@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// exo place: says where the blocks that a file is going to get should lie.
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "tools/exo/files.h"
+
+namespace exo::tool {
+
+namespace {
+std::string reason(int code) {
+    switch (code) {
+        case EINVAL:
+            return "that is outside of the file system";
+        case EISDIR:
+            return "is a directory";
+        case ENOTTY:
+            return "not on an exo mount";
+        default:
+            return std::generic_category().message(code);
+    }
+}
+}  // namespace
+
+void add_place(CLI::App& app, Context& context) {
+    struct Options {
+        std::string file, near;
+        uint64_t offset = 0;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = app.add_subcommand("place", "Say where a file's next blocks should lie");
+    command->add_option("FILE", options->file, "A file on an exo mount; made if it is not there")
+        ->required();
+    auto* at = command->add_option("--at", options->offset,
+                                   "Byte of the device, as exo map shows it; 0: no wish");
+    auto* near = command->add_option("--near", options->near, "Behind the data of this file");
+    at->excludes(near);
+    command->footer(
+        "A hint, followed where there is room. It is forgotten with the last user of the file: "
+        "keep it open,\nor write soon.");
+    command->callback([&context, options] {
+        context.run = [options] {
+            const File file = take(File::open(options->file, O_WRONLY | O_CREAT));
+            exo_file_place place{options->offset, 0, 0};
+            std::optional<File> other;
+            if (!options->near.empty()) {
+                other = take(File::open(options->near));
+                struct stat here, there;
+                if (fstat(file.fd(), &here) != 0 || fstat(other->fd(), &there) != 0)
+                    throw Failure(options->near + ": " + reason(errno));
+                if (here.st_dev != there.st_dev)
+                    throw Failure(options->near + ": not on the file system of " + options->file);
+                place = {there.st_ino, EXO_PLACE_NEAR, 0};
+            }
+            if (ioctl(file.fd(), EXO_FILE_PLACE, &place) != 0)
+                throw Failure(options->file + ": " + reason(errno));
+            return kExitOk;
+        };
+    });
+}
+
+}  // namespace exo::tool
