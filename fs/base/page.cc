@@ -14,7 +14,12 @@ namespace exo {
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)  // clang's way to say it
+#if __has_feature(address_sanitizer)
+#define EXO_PAGES_APART
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(EXO_PAGES_APART)
 // Each page its own allocation, so that the sanitizer sees misuse.
 Page* take_page() {
     return new Page;

@@ -49,6 +49,10 @@ void seal_block(Page& page);
 Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t owner,
                      uint32_t volume_tag);
 
+// The header and the checksum alone.
+Result<> check_header(const Page& page, BlockNo address, BlockType type, uint64_t owner,
+                      uint32_t volume_tag);
+
 const char* block_type_name(BlockType type);
 
 }  // namespace exo

@@ -68,8 +68,8 @@ void seal_block(Page& page) {
     page.as<BlockHeader>()->crc = checksum(page);
 }
 
-Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t owner,
-                     uint32_t volume_tag) {
+Result<> check_header(const Page& page, BlockNo address, BlockType type, uint64_t owner,
+                      uint32_t volume_tag) {
     const auto* header = page.as<BlockHeader>();
     if (header->magic != kBlockMagic) return damaged(type, address, "no exo block is there");
     if (header->crc != checksum(page)) return damaged(type, address, "checksum");
@@ -79,6 +79,12 @@ Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t
     if (header->type != uint16_t(type) || header->reserved != 0)
         return damaged(type, address, "it is of another type");
     if (header->owner != owner) return damaged(type, address, "it belongs to another inode");
+    return {};
+}
+
+Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t owner,
+                     uint32_t volume_tag) {
+    EXO_TRY(check_header(page, address, type, owner, volume_tag));
     switch (type) {
         case BlockType::kTreeNode:
             if (!TreeNodeView::valid(page.as<TreeBlock>()->area, kBodyBytes))
@@ -131,6 +137,15 @@ uint32_t volume_tag_of(const uint8_t uuid[16]) {
     return crc32c(uuid, 16);
 }
 
+// The journal must lie within one group, off the places that are fixed.
+static bool journal_in_the_way(const Superblock& sb) {
+    const BlockNo start = sb.journal_start, last = start + sb.journal_blocks - 1;
+    if (group_of(start) != group_of(last) || is_bitmap_place(start)) return true;
+    for (BlockNo place : backup_places(sb.size_blocks))
+        if (place >= start && place <= last) return true;
+    return false;
+}
+
 Result<> check_superblock(const Page& page, BlockNo address, uint64_t device_blocks,
                           const std::string& device_name) {
     const auto* sb = page.as<Superblock>();
@@ -158,7 +173,8 @@ Result<> check_superblock(const Page& page, BlockNo address, uint64_t device_blo
         sb->inode_bytes != sizeof(InodeRecord) || size < kMinVolumeBlocks ||
         size > kMaxVolumeBlocks || journal_blocks < kMinJournalBlocks ||
         journal_blocks > kMaxJournalBlocks || journal <= kSystemPlace || journal >= size ||
-        journal_blocks > size - journal || sb->system_block != kSystemPlace)
+        journal_blocks > size - journal || sb->system_block != kSystemPlace ||
+        journal_in_the_way(*sb))
         return fail(EUCLEAN, device_name + ": the superblock at block " + std::to_string(address) +
                                  " makes no sense although its checksum is right");
     if (size > device_blocks) {

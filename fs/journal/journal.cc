@@ -141,6 +141,13 @@ Result<PageRef> Journal::read(BlockNo block, BlockType type, uint64_t owner) {
     return it->second.page;
 }
 
+PageRef Journal::not_home(BlockNo block) {
+    Shard& s = shard(block);
+    std::lock_guard lock(s.mutex);
+    auto it = s.pending.find(block);
+    return it == s.pending.end() ? nullptr : it->second;
+}
+
 // -- commit
 
 Result<> Journal::give_up(Result<> error) {

@@ -105,6 +105,8 @@ class Journal {
 
     // REQUIRES for all: reader or handle held. Nothing returned may be used after its release.
     Result<PageRef> read(BlockNo block, BlockType type, uint64_t owner);
+    // What the log holds for a block and home does not have yet, if anything; for fsck.
+    PageRef not_home(BlockNo block);
     // The block's content in this handle, to be changed in place.
     Result<Page*> modify(Handle& handle, BlockNo block, BlockType type, uint64_t owner);
     // A fresh zeroed block with a header.

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// What the values of trees must look like, by the inode's type. No I/O.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "fs/format/inode.h"
+#include "fs/fsck/space.h"
+
+namespace exo::fsck {
+
+struct FileExtent {
+    uint64_t file_block;
+    BlockNo disk;
+    uint64_t count;
+    bool unwritten;
+};
+std::optional<FileExtent> parse_extent(const Space& space, uint64_t key,
+                                       std::span<const std::byte> value);
+
+struct DirectoryEntry {
+    Ino ino;
+    uint8_t type;
+    std::string_view name;  // lies in the value
+};
+std::optional<DirectoryEntry> parse_entry(uint64_t key, std::span<const std::byte> value);
+std::vector<std::byte> make_entry(Ino ino, uint8_t type, std::string_view name);
+
+// Attributes come in pieces: feed them in order.
+class AttributeChecker {
+  public:
+    explicit AttributeChecker(const std::array<uint8_t, 16>& hash_key) : hash_key_(hash_key) {}
+    enum class Verdict : uint8_t { kBad, kPart, kWhole };
+    // kBad: this piece fits nowhere. kWhole: the attribute that starts at first_key() is complete.
+    Verdict feed(uint64_t key, std::span<const std::byte> piece);
+    uint64_t first_key() const { return first_; }
+    bool between() const { return left_ == 0; }  // no attribute is half read
+    void reset() { left_ = 0; }
+
+  private:
+    bool starts(uint64_t key, std::span<const std::byte> piece);
+    const std::array<uint8_t, 16>& hash_key_;
+    uint64_t first_ = 0, next_ = 0;
+    size_t left_ = 0;  // bytes of the value to come
+    uint64_t base_ = UINT64_MAX;
+    std::vector<std::string> names_;  // that share the base
+};
+
+}  // namespace exo::fsck
