@@ -3,13 +3,25 @@
 
 #include <algorithm>
 
+#include "fs/alloc/windows.h"
 #include "fs/base/log.h"
 #include "fs/format/inode.h"
 
 namespace exo {
 
+namespace {
+constexpr uint64_t kBitmapsAtOnce = 64;
+}  // namespace
+
 Reservation::~Reservation() {
     if (allocator_ && run_.count > 0) allocator_->give_back({&run_, 1});
+}
+
+Reservation Reservation::split_front(uint64_t blocks) {
+    Reservation front(allocator_, {run_.start, blocks});
+    run_.start += blocks;
+    run_.count -= blocks;
+    return front;
 }
 
 Allocator::Allocator(BlockDevice& device, Journal& journal, const Superblock& superblock,
@@ -22,7 +34,10 @@ Allocator::Allocator(BlockDevice& device, Journal& journal, const Superblock& su
       discard_(discard),
       // 1/1024 of the volume, at least 32 and at most 4096 blocks, half of it for freeing only.
       metadata_reserve_(std::clamp<uint64_t>(superblock.size_blocks / 2048, 16, 2048)),
-      freeing_reserve_(metadata_reserve_) {}
+      freeing_reserve_(metadata_reserve_),
+      windows_(std::make_unique<Windows>()) {}
+
+Allocator::~Allocator() = default;
 
 Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal& journal,
                                                    const Superblock& superblock, bool discard) {
@@ -30,6 +45,13 @@ Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal&
     const uint64_t groups = group_count(superblock.size_blocks);
     auto reader = journal.reader();
     for (uint64_t group = 0; group < groups; group++) {
+        if (group % kBitmapsAtOnce == 0) {
+            // One after another they would take seconds on a large volume.
+            std::vector<BlockNo> next;
+            for (uint64_t g = group; g < std::min(groups, group + kBitmapsAtOnce); g++)
+                next.push_back(bitmap_place(g));
+            journal.prefetch(next, BlockType::kBitmap, 0);
+        }
         EXO_TRY_ASSIGN(PageRef page, journal.read(bitmap_place(group), BlockType::kBitmap, 0));
         const uint8_t* bits = page->as<BitmapBlock>()->bits;
         const uint64_t base = group * kGroupBlocks;
@@ -62,8 +84,7 @@ Result<Reservation> Allocator::reserve(uint64_t want, BlockNo goal, Purpose purp
     return Reservation(this, {run.start, run.count});
 }
 
-Result<BlockRun> Allocator::allocate(Handle& handle, Reservation&& reservation) {
-    const BlockRun run = reservation.run_;
+Result<> Allocator::mark_used(Handle& handle, BlockRun run) {
     EXO_TRY_ASSIGN(Page * page, journal_.modify(handle, bitmap_place(group_of(run.start)),
                                                 BlockType::kBitmap, 0));
     uint8_t* bits = page->as<BitmapBlock>()->bits;
@@ -72,8 +93,14 @@ Result<BlockRun> Allocator::allocate(Handle& handle, Reservation&& reservation) 
         return fail(EUCLEAN, "the bitmap of group " + std::to_string(group_of(run.start)) +
                                  " disagrees with the free space: run fsck.exo");
     bits_fill(bits, first, run.count, true);
+    return {};
+}
+
+Result<BlockRun> Allocator::allocate(Handle& handle, Reservation&& reservation) {
+    const BlockRun run = reservation.run_;
+    EXO_TRY(mark_used(handle, run));
     handle.note_allocated(run);
-    reservation.allocator_ = nullptr;
+    reservation.release();
     return run;
 }
 
@@ -108,8 +135,9 @@ Result<> Allocator::free(Handle& handle, BlockRun run, bool metadata) {
 }
 
 uint64_t Allocator::free_blocks() const {
+    const uint64_t aside = windows_->blocks();
     std::lock_guard lock(mutex_);
-    return free_.free_blocks();
+    return free_.free_blocks() + aside;
 }
 
 uint64_t Allocator::available_blocks() const {

@@ -19,6 +19,7 @@
 namespace exo {
 
 class Allocator;
+class Windows;
 
 // Blocks that are nobody else's until they are allocated, or given back by this token's end.
 class Reservation {
@@ -35,6 +36,10 @@ class Reservation {
     ~Reservation();
     BlockNo start() const { return run_.start; }
     uint64_t count() const { return run_.count; }
+    // Takes the first blocks away into a token of their own. REQUIRES: blocks <= count()
+    Reservation split_front(uint64_t blocks);
+    // The blocks are marked used for good.
+    void release() { allocator_ = nullptr; }
 
   private:
     friend class Allocator;
@@ -48,6 +53,7 @@ enum class Purpose { kData, kMetadata, kFreeing };
 
 class Allocator final : public SpaceKeeper {
   public:
+    ~Allocator() override;
     // Reads every bitmap. REQUIRES: the journal was replayed
     static Result<std::unique_ptr<Allocator>> open(BlockDevice& device, Journal& journal,
                                                    const Superblock& superblock, bool discard);
@@ -59,6 +65,8 @@ class Allocator final : public SpaceKeeper {
     // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the
     // purpose.
     Result<Reservation> reserve(uint64_t want, BlockNo goal, Purpose purpose);
+    // Marks reserved blocks used. Who has the reservation releases it when the handle is committed.
+    Result<> mark_used(Handle& handle, BlockRun run);
     // Marks all of the reservation used; it belongs to the handle then.
     Result<BlockRun> allocate(Handle& handle, Reservation&& reservation);
     // Marks a run free. Fails with EUCLEAN, changing nothing, when any of it was free already.
@@ -66,7 +74,8 @@ class Allocator final : public SpaceKeeper {
     // One metadata block, near the goal.
     Result<BlockNo> allocate_block(Handle& handle, BlockNo goal, Purpose purpose);
 
-    uint64_t free_blocks() const;       // reusable now
+    Windows& windows() { return *windows_; }
+    uint64_t free_blocks() const;       // reusable now; what windows set aside is among them
     uint64_t available_blocks() const;  // of those, for data
     uint64_t reserve_blocks() const { return metadata_reserve_ + freeing_reserve_; }
     // Tells the device about free runs of at least `min_blocks`; returns blocks told.
@@ -87,6 +96,7 @@ class Allocator final : public SpaceKeeper {
     uint64_t metadata_reserve_, freeing_reserve_;
     mutable std::mutex mutex_;  // guards free_; a leaf: nothing is locked under it
     FreeSpace free_;
+    std::unique_ptr<Windows> windows_;  // last: gives its space back to free_
 };
 
 }  // namespace exo

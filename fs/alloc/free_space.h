@@ -43,10 +43,12 @@ class FreeSpace {
     struct ByLength;
     using OffsetHook =
         boost::intrusive::set_base_hook<boost::intrusive::tag<ByOffset>,
-                                        boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+                                        boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                        boost::intrusive::optimize_size<true>>;
     using LengthHook =
         boost::intrusive::set_base_hook<boost::intrusive::tag<ByLength>,
-                                        boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+                                        boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                        boost::intrusive::optimize_size<true>>;
     struct Extent : OffsetHook, LengthHook {
         Extent(BlockNo s, uint64_t c) : start(s), count(c) {}
         BlockNo start;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Handles: every block is copied when a handle first changes it, so that undoing is putting the old
 // copy back.
-#include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "fs/journal/journal.h"
 
 namespace exo {
 
-Handle::Handle(Journal* journal, std::unique_lock<std::shared_mutex> lock, unsigned credits)
+Handle::Handle(Journal* journal, std::unique_lock<FairSharedMutex> lock, unsigned credits)
     : journal_(journal), lock_(std::move(lock)), credits_(credits) {
     sequence_ = journal->running_sequence();
     touched_.reserve(16);
@@ -51,19 +51,22 @@ Handle::Touched* Handle::find(BlockNo block) {
     return nullptr;
 }
 
+Result<Handle> Journal::try_begin(unsigned credits) {
+    if (options_.read_only) return fail(EROFS);
+    if (failed())
+        return fail(EROFS, device_.name() +
+                               ": a write to the journal failed earlier; the file system is "
+                               "read-only until it is mounted again");
+    std::unique_lock lock(meta_);
+    if (changed_.size() + credits > max_transaction_blocks_) return fail(EAGAIN);
+    return Handle(this, std::move(lock), credits);
+}
+
 Result<Handle> Journal::begin(unsigned credits) {
     for (;;) {
-        if (options_.read_only) return fail(EROFS);
-        if (failed())
-            return fail(EROFS, device_.name() +
-                                   ": a write to the journal failed earlier; the file system is "
-                                   "read-only until it is mounted again");
-        std::unique_lock lock(meta_);
-        if (dirty_.size() + credits <= max_transaction_blocks_)
-            return Handle(this, std::move(lock), credits);
-        const uint64_t full = running_sequence();
-        lock.unlock();
-        EXO_TRY(commit(full));
+        auto handle = try_begin(credits);
+        if (handle || handle.error().code != EAGAIN) return handle;
+        EXO_TRY(commit(running_sequence()));
     }
 }
 
@@ -76,15 +79,14 @@ Result<Page*> Journal::modify(Handle& handle, BlockNo block, BlockType type, uin
         return fail(EIO, "an operation changes more blocks than the journal allows at once");
     EXO_TRY_ASSIGN(PageRef before, read(block, type, owner));
     MutablePageRef copy = allocate_page();
-    memcpy(copy->bytes, before->bytes, kBlockBytes);
-    bool was_dirty = false;
-    {
-        Shard& s = shard(block);
-        std::lock_guard lock(s.mutex);
-        if (auto it = s.entries.find(block); it != s.entries.end()) was_dirty = it->second.dirty;
-    }
-    handle.touched_.push_back({block, std::move(before), was_dirty, copy});
-    set_entry(block, copy, true);
+    // All but the checksum, which a commit may be filling in just now.
+    constexpr size_t kCrc = offsetof(BlockHeader, crc), kRest = kCrc + sizeof(le32);
+    memcpy(copy->bytes, before->bytes, kCrc);
+    memset(copy->bytes + kCrc, 0, sizeof(le32));
+    memcpy(copy->bytes + kRest, before->bytes + kRest, kBlockBytes - kRest);
+    const uint64_t dirty = entry_of(block).second;
+    handle.touched_.push_back({block, std::move(before), dirty, copy});
+    set_entry(block, copy, handle.sequence_);
     return copy.get();
 }
 
@@ -96,19 +98,10 @@ Result<Page*> Journal::create(Handle& handle, BlockNo block, BlockType type, uin
     } else {
         if (handle.touched_.size() >= handle.credits_)
             return fail(EIO, "an operation changes more blocks than the journal allows at once");
-        PageRef before;
-        bool was_dirty = false;
-        {
-            Shard& s = shard(block);
-            std::lock_guard lock(s.mutex);
-            if (auto it = s.entries.find(block); it != s.entries.end()) {
-                before = it->second.page;
-                was_dirty = it->second.dirty;
-            }
-        }
-        handle.touched_.push_back({block, std::move(before), was_dirty, page});
+        auto [before, dirty] = entry_of(block);
+        handle.touched_.push_back({block, std::move(before), dirty, page});
     }
-    set_entry(block, page, true);
+    set_entry(block, page, handle.sequence_);
     return page.get();
 }
 
@@ -116,25 +109,20 @@ void Journal::drop(Handle& handle, BlockNo block) {
     if (auto* touched = handle.find(block)) {
         touched->current = nullptr;
     } else {
-        PageRef before;
-        bool was_dirty = false;
-        {
-            Shard& s = shard(block);
-            std::lock_guard lock(s.mutex);
-            if (auto it = s.entries.find(block); it != s.entries.end()) {
-                before = it->second.page;
-                was_dirty = it->second.dirty;
-            }
-        }
-        handle.touched_.push_back({block, std::move(before), was_dirty, nullptr});
+        auto [before, dirty] = entry_of(block);
+        handle.touched_.push_back({block, std::move(before), dirty, nullptr});
     }
     erase_entry(block);
 }
 
 void Journal::finish(Handle& handle) {
-    for (const auto& touched : handle.touched_)
-        if (touched.current && !touched.was_dirty) dirty_.push_back(touched.block);
-    dirty_count_.store(dirty_.size(), std::memory_order_relaxed);
+    for (auto& touched : handle.touched_) {
+        if (touched.current)
+            changed_.insert_or_assign(touched.block, std::move(touched.current));
+        else
+            changed_.erase(touched.block);
+    }
+    dirty_count_.store(changed_.size(), std::memory_order_relaxed);
     uint64_t freed = 0;
     for (const BlockRun& run : handle.freed_data_) {
         freed_data_.push_back(run);
@@ -150,7 +138,7 @@ void Journal::finish(Handle& handle) {
 void Journal::undo(Handle& handle) {
     for (auto it = handle.touched_.rbegin(); it != handle.touched_.rend(); ++it) {
         if (it->before)
-            set_entry(it->block, it->before, it->was_dirty);
+            set_entry(it->block, it->before, it->before_dirty);
         else
             erase_entry(it->block);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The cache, the commit of the running transaction, and the checkpoint. Replay is in replay.cc,
-// handles in handle.cc.
+// The commit of the running transaction, and the checkpoint. The cache is in cache.cc, handles in
+// handle.cc, replay in replay.cc.
 #include "fs/journal/journal.h"
 
 #include <time.h>
@@ -65,82 +65,6 @@ Result<std::unique_ptr<Journal>> Journal::open(BlockDevice& device, const Superb
     return journal;
 }
 
-// -- cache
-
-void Journal::trim(Shard& s) {
-    while (s.lru.size() > shard_capacity_) {
-        s.entries.erase(s.lru.back());
-        s.lru.pop_back();
-    }
-}
-
-void Journal::set_entry(BlockNo block, PageRef page, bool dirty) {
-    Shard& s = shard(block);
-    std::lock_guard lock(s.mutex);
-    auto [it, fresh] = s.entries.try_emplace(block);
-    Entry& entry = it->second;
-    if (!fresh && !entry.dirty) s.lru.erase(entry.lru);
-    entry.page = std::move(page);
-    entry.dirty = dirty;
-    if (!dirty) {
-        s.lru.push_front(block);
-        entry.lru = s.lru.begin();
-        trim(s);
-    }
-}
-
-void Journal::erase_entry(BlockNo block) {
-    Shard& s = shard(block);
-    std::lock_guard lock(s.mutex);
-    auto it = s.entries.find(block);
-    if (it == s.entries.end()) return;
-    if (!it->second.dirty) s.lru.erase(it->second.lru);
-    s.entries.erase(it);
-}
-
-Result<PageRef> Journal::read(BlockNo block, BlockType type, uint64_t owner) {
-    Shard& s = shard(block);
-    PageRef page;
-    {
-        std::lock_guard lock(s.mutex);
-        if (auto it = s.entries.find(block); it != s.entries.end()) {
-            Entry& entry = it->second;
-            if (!entry.dirty && entry.lru != s.lru.begin())
-                s.lru.splice(s.lru.begin(), s.lru, entry.lru);
-            page = entry.page;
-        } else if (auto waiting = s.pending.find(block); waiting != s.pending.end()) {
-            page = waiting->second;
-        }
-    }
-    if (page) {
-        // Only a damaged pointer makes two users of one block; the cached one was checked as
-        // another.
-        const auto* header = page->as<BlockHeader>();
-        if (header->type != uint16_t(type) || header->owner != owner)
-            return fail(EUCLEAN, "block " + std::to_string(block) + " is used as " +
-                                     block_type_name(type) + " of inode " + std::to_string(owner) +
-                                     " and as something else: run fsck.exo");
-        return page;
-    }
-    if (block == 0 || block >= volume_blocks_)
-        return fail(EUCLEAN, "a pointer to block " + std::to_string(block) +
-                                 " leads outside the file system: run fsck.exo");
-    MutablePageRef fresh = allocate_page();
-    EXO_TRY(device_.read(block * kBlockBytes, fresh->bytes, kBlockBytes));
-    EXO_TRY(check_block(*fresh, block, type, owner, volume_tag_));
-    std::lock_guard lock(s.mutex);
-    auto [it, inserted] = s.entries.try_emplace(block);
-    if (inserted) {
-        it->second.page = fresh;
-        s.lru.push_front(block);
-        it->second.lru = s.lru.begin();
-        PageRef result = fresh;
-        trim(s);
-        return result;
-    }
-    return it->second.page;
-}
-
 PageRef Journal::not_home(BlockNo block) {
     Shard& s = shard(block);
     std::lock_guard lock(s.mutex);
@@ -162,15 +86,23 @@ bool Journal::wants_checkpoint() const {
     return used_.load(std::memory_order_relaxed) > ring_blocks() / 2;
 }
 
+// Called with commit_mutex_ held.
+Result<> Journal::flush_device() {
+    const uint64_t number = ++flushes_begun_;
+    // After a failed flush nobody knows what was written: nothing may build on it.
+    if (auto result = device_.flush(); !result) return give_up(std::move(result));
+    flushed_ = number;
+    return {};
+}
+
 Result<> Journal::commit(uint64_t through_sequence) {
-    std::unique_lock lock(commit_mutex_);
+    const uint64_t before_call = flushes_begun_.load();
+    std::lock_guard lock(commit_mutex_);
     if (options_.read_only) return {};
     if (failed()) return fail(EIO, device_.name() + ": a write to the journal failed earlier");
-    if (durable_sequence() >= through_sequence) {
-        lock.unlock();
-        return device_.flush();
-    }
-    return commit_locked();
+    if (durable_sequence() < through_sequence) return commit_locked();
+    // Whoever held the mutex before may have flushed for us, too.
+    return flushed_ > before_call ? Result<>() : flush_device();
 }
 
 Result<> Journal::checkpoint() {
@@ -181,43 +113,55 @@ Result<> Journal::checkpoint() {
     return checkpoint_locked();
 }
 
+// Makes the blocks of a closed transaction pending, and evictable where nothing newer is there.
+void Journal::settle(std::span<const PageRef> pages, uint64_t sequence) {
+    for (size_t i = 0; i < kShards; i++) {
+        Shard& s = shards_[i];
+        std::lock_guard lock(s.mutex);
+        for (const PageRef& page : pages) {
+            const BlockNo block = page->as<BlockHeader>()->address;
+            if (shard_index(block) != i) continue;
+            s.pending[block] = page;
+            auto it = s.entries.find(block);
+            if (it == s.entries.end() || it->second.dirty != sequence) continue;
+            it->second.dirty = 0;
+            s.lru.push_front(block);
+            it->second.lru = s.lru.begin();
+        }
+        s.settled = sequence;
+        trim(s);
+    }
+}
+
 Result<> Journal::commit_locked() {
     // The transaction may still grow until it is closed below; there must be room at its largest.
     const uint64_t most =
         max_transaction_blocks_ + max_transaction_blocks_ / kTagsPerDescriptor + 2;
     if (ring_blocks() - used_ < most) EXO_TRY(checkpoint_locked());
 
-    std::vector<PageRef> pages;
+    std::unordered_map<BlockNo, PageRef> changed;
     std::vector<BlockRun> freed_data, freed_metadata;
     uint64_t sequence;
     {
         std::unique_lock meta(meta_);
-        std::sort(dirty_.begin(), dirty_.end());
-        dirty_.erase(std::unique(dirty_.begin(), dirty_.end()), dirty_.end());
-        for (BlockNo block : dirty_) {
-            Shard& s = shard(block);
-            std::lock_guard lock(s.mutex);
-            auto it = s.entries.find(block);
-            if (it == s.entries.end() || !it->second.dirty) continue;  // dropped since
-            // Nobody reads a checksum in memory, and nobody else writes under meta_.
-            seal_block(const_cast<Page&>(*it->second.page));
-            it->second.dirty = false;
-            s.lru.push_front(block);
-            it->second.lru = s.lru.begin();
-            s.pending[block] = it->second.page;
-            pages.push_back(it->second.page);
-            trim(s);
-        }
-        dirty_.clear();
+        changed.swap(changed_);
         dirty_count_ = 0;
         freed_data.swap(freed_data_);
         freed_metadata.swap(freed_metadata_);
         sequence = running_sequence();
-        if (!pages.empty()) running_ = sequence + 1;
+        if (!changed.empty()) running_ = sequence + 1;
     }
-    if (pages.empty()) {
-        if (auto result = device_.flush(); !result) return give_up(std::move(result));
+    if (changed.empty()) {
+        EXO_TRY(flush_device());
     } else {
+        std::vector<PageRef> pages;
+        pages.reserve(changed.size());
+        for (auto& [block, page] : changed) pages.push_back(std::move(page));
+        std::ranges::sort(pages, {}, [](const PageRef& page) {
+            return uint64_t(page->as<BlockHeader>()->address);
+        });
+        for (const PageRef& page : pages) seal_block(const_cast<Page&>(*page));
+        settle(pages, sequence);
         if (auto result = write_log(pages, sequence); !result) return give_up(std::move(result));
         durable_ = sequence;
     }
@@ -263,7 +207,7 @@ Result<> Journal::write_log(std::span<const PageRef> pages, uint64_t sequence) {
     EXO_TRY(write_pages(device_, {placed.begin(), wrap}));
     if (wrap != placed.end()) EXO_TRY(write_pages(device_, {wrap, placed.end()}));
     // One flush for the data that this transaction points to and for the log so far.
-    EXO_TRY(device_.flush());
+    EXO_TRY(flush_device());
 
     MutablePageRef last = allocate_zero_page();
     init_block(*last, journal_start_ + position, BlockType::kJournalCommit, 0, volume_tag_);
@@ -294,7 +238,7 @@ Result<> Journal::write_home() {
         placed.push_back({page->as<BlockHeader>()->address, page.get()});
     std::ranges::sort(placed, {}, &PlacedPage::block);
     EXO_TRY(write_pages(device_, placed));
-    return device_.flush();
+    return flush_device();
 }
 
 Result<> Journal::checkpoint_locked() {

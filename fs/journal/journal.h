@@ -13,10 +13,13 @@
 //  - data written before a handle began is durable before the handle's transaction is.
 //
 // Locks, in order: commit_mutex_ > meta_ > shard mutexes. A Handle holds meta_ exclusively,
-// a reader() shared. Pages never change once their handle has ended, except that their checksum is
-// filled in when they are logged.
+// a reader() shared; both only as long as memory takes. Reads from the device happen between two
+// tries of an operation (see unlocked_io), and a commit holds meta_ only to put a new transaction
+// in the place of the one it writes. Pages never change once their handle has ended, except that
+// their checksum is filled in when they are logged: nobody else looks at that field.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -26,8 +29,10 @@
 #include <shared_mutex>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "fs/base/fair_shared_mutex.h"
 #include "fs/base/page.h"
 #include "fs/base/result.h"
 #include "fs/device/block_device.h"
@@ -64,14 +69,14 @@ class Handle {
     struct Touched {
         BlockNo block;
         PageRef before;          // null: was not cached
-        bool was_dirty;          // in the running transaction already
+        uint64_t before_dirty;   // as Entry::dirty
         MutablePageRef current;  // null: dropped
     };
-    Handle(Journal* journal, std::unique_lock<std::shared_mutex> lock, unsigned credits);
+    Handle(Journal* journal, std::unique_lock<FairSharedMutex> lock, unsigned credits);
     Touched* find(BlockNo block);
 
     Journal* journal_;
-    std::unique_lock<std::shared_mutex> lock_;
+    std::unique_lock<FairSharedMutex> lock_;
     unsigned credits_;
     uint64_t sequence_ = 0;
     std::vector<Touched> touched_;
@@ -98,15 +103,39 @@ class Journal {
     bool read_only() const { return options_.read_only; }
     bool failed() const { return failed_.load(std::memory_order_acquire); }
 
-    std::shared_lock<std::shared_mutex> reader() { return std::shared_lock(meta_); }
+    std::shared_lock<FairSharedMutex> reader() { return std::shared_lock(meta_); }
+    // Runs an operation that takes a reader or handle and ends it before it returns. Where the
+    // operation needs a block that is not cached, it is left with an error (and a handle undone),
+    // the block read without any lock, and the operation run again: so nobody waits for a read but
+    // those who need it. The operation must hand on errors as they are, and change nothing of the
+    // caller's before it has succeeded.
+    template <typename F>
+    auto unlocked_io(F&& operation) -> decltype(operation()) {
+        if (deferring_reads()) return operation();  // the outer one reads
+        for (unsigned tries = 0; tries < kMaxTries; tries++) {
+            auto result = [&] {
+                const DeferReads scope;
+                return operation();
+            }();
+            if (result || result.error().code != kBlockMissing) return result;
+            if (auto loaded = load_missing(); !loaded) return std::unexpected(loaded.error());
+        }
+        // What is read is evicted again at once, or changed all the time: read under the lock.
+        return operation();
+    }
+
     // Waits for room in the log if need be. Fails with EROFS once a log write has failed.
     // REQUIRES: the caller holds no reader or handle
     Result<Handle> begin(unsigned credits = kHandleCredits);
+    // EAGAIN instead of waiting.
+    Result<Handle> try_begin(unsigned credits = kHandleCredits);
 
     // REQUIRES for all: reader or handle held. Nothing returned may be used after its release.
     Result<PageRef> read(BlockNo block, BlockType type, uint64_t owner);
     // What the log holds for a block and home does not have yet, if anything; for fsck.
     PageRef not_home(BlockNo block);
+    // Reads blocks that are not cached, all at once. Says nothing of errors: read() will.
+    void prefetch(std::span<const BlockNo> blocks, BlockType type, uint64_t owner);
     // The block's content in this handle, to be changed in place.
     Result<Page*> modify(Handle& handle, BlockNo block, BlockType type, uint64_t owner);
     // A fresh zeroed block with a header.
@@ -129,20 +158,52 @@ class Journal {
     friend class Handle;
     struct Entry {
         PageRef page;
-        bool dirty = false;  // changed in the running transaction: stays
+        // The transaction that changed it and has not made it pending yet: it stays. 0: clean.
+        uint64_t dirty = 0;
         std::list<BlockNo>::iterator lru;
     };
+    static constexpr size_t kChangeCounters = 256;
     struct Shard {
         std::mutex mutex;  // guards all of it
         std::unordered_map<BlockNo, Entry> entries;
         std::list<BlockNo> lru;  // entries that are not dirty, the newest first
         std::unordered_map<BlockNo, PageRef> pending;  // logged, or being logged; not yet home
+        uint64_t settled = 0;  // transactions up to this have made their blocks pending
+        // Count up with every change of a block of that hash: what was read meanwhile is stale.
+        std::array<uint32_t, kChangeCounters> changes{};
+        uint32_t& changes_of(BlockNo block) { return changes[(block / 16) % kChangeCounters]; }
     };
+    // An error code that no caller sees: unlocked_io() takes care of it.
+    static constexpr int kBlockMissing = 1 << 20;
+    static constexpr unsigned kMaxTries = 100;
+    static constexpr uint64_t kInodeReadAhead = 16;  // blocks
+    struct Missing {
+        BlockNo block = 0;
+        BlockType type{};
+        uint64_t owner = 0;
+        uint32_t changes = 0;  // of the block, when it was missed
+    };
+    // Within one, this thread's reads do not wait for the device.
+    struct DeferReads {
+        DeferReads();
+        ~DeferReads();
+        DeferReads(const DeferReads&) = delete;
+        DeferReads& operator=(const DeferReads&) = delete;
+    };
+    static bool deferring_reads();
+    static Missing& missing();  // of this thread
     static constexpr unsigned kShards = 16;
 
     Journal(BlockDevice& device, const Superblock& superblock, const Options& options);
-    Shard& shard(BlockNo block) { return shards_[(block ^ block >> 7) % kShards]; }
-    void set_entry(BlockNo block, PageRef page, bool dirty);
+    Shard& shard(BlockNo block) { return shards_[shard_index(block)]; }
+    static size_t shard_index(BlockNo block) { return (block ^ block >> 7) % kShards; }
+    Result<> load_missing();
+    Result<> load_inodes(const Missing& wanted);
+    Result<PageRef> fetch(BlockNo block, BlockType type, uint64_t owner);
+    void insert_clean(Shard& shard, BlockNo block, PageRef page);
+    void settle(std::span<const PageRef> pages, uint64_t sequence);
+    void set_entry(BlockNo block, PageRef page, uint64_t dirty);
+    std::pair<PageRef, uint64_t> entry_of(BlockNo block);
     void erase_entry(BlockNo block);
     void trim(Shard& shard);
     void finish(Handle& handle);
@@ -153,6 +214,7 @@ class Journal {
     Result<> write_log(std::span<const PageRef> pages, uint64_t sequence);
     Result<> write_super(uint64_t tail_sequence, uint64_t tail_position, bool durable);
     Result<> write_home();
+    Result<> flush_device();
     Result<> give_up(Result<> error);
     uint64_t ring_blocks() const { return journal_blocks_ - 1; }
     uint64_t ring_next(uint64_t position, uint64_t by) const {
@@ -169,8 +231,8 @@ class Journal {
     bool replayed_ = false;
     std::atomic<bool> failed_{false};
 
-    std::shared_mutex meta_;      // guards the content of all metadata and the running transaction:
-    std::vector<BlockNo> dirty_;  // blocks it changed; may name a block twice, or one dropped since
+    FairSharedMutex meta_;  // guards the content of all metadata and the running transaction:
+    std::unordered_map<BlockNo, PageRef> changed_;  // blocks as it leaves them
     std::vector<BlockRun> freed_data_, freed_metadata_;
     std::atomic<uint64_t> running_{1}, durable_{0}, deferred_{0}, dirty_count_{0};
 
@@ -178,6 +240,8 @@ class Journal {
     uint64_t head_ = 1, tail_ = 1;   // ring positions
     std::atomic<uint64_t> used_{0};  // ring blocks between tail and head
     std::vector<BlockRun> freed_until_checkpoint_;
+    uint64_t flushed_ = 0;                    // number of the last flush that succeeded
+    std::atomic<uint64_t> flushes_begun_{0};  // changed under commit_mutex_
 
     Shard shards_[kShards];
 };

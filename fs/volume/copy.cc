@@ -28,15 +28,14 @@ Result<uint64_t> Volume::copy_range(Ino source, uint64_t source_offset, Ino targ
     if (source == target && source_offset < target_offset + length &&
         target_offset < source_offset + length)
         return fail(EINVAL);
-    uint64_t size;
-    {
+    EXO_TRY_ASSIGN(const uint64_t size, v.look([&]() -> Result<uint64_t> {
         auto reader = v.journal->reader();
         EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(source));
         if (S_ISDIR(ref->mode)) return fail(EISDIR);
         if (!S_ISREG(ref->mode)) return fail(EINVAL);
-        size = ref->size;
         EXO_TRY(v.writable_file(target));
-    }
+        return uint64_t(ref->size);
+    }));
     if (source_offset >= size) return 0;
     length = std::min(length, size - source_offset);
     const AlignedBuffer buffer = allocate_aligned(kPieceBytes);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the files that implement Volume share. Lock order: an inode's DataLock > the journal's locks
-// (see journal.h) > pins_mutex, inode states, allocator.
+// (commit_mutex_ > meta_ > a shard of its cache, see journal.h) > windows > allocator, and, each of
+// them the last: pins_mutex, a shard of the inode states, background_mutex. Of two inodes'
+// DataLocks nobody holds both. The device is read and written with a DataLock or commit_mutex_
+// held, or none.
 #pragma once
 
 #include <atomic>
@@ -10,6 +13,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "fs/alloc/windows.h"
 #include "fs/node/attributes.h"
 #include "fs/node/directory.h"
 #include "fs/node/extent_map.h"
@@ -59,6 +63,8 @@ struct VolumeImpl {
         std::lock_guard lock(pins_mutex);
         return pins.contains(ino);
     }
+    bool atime_due(const InodeRecord& record) const;
+    void set_atime(Ino ino);
     FileAttr attr_of(Ino ino, const InodeRecord& record);
     void take_ref(Ino ino) { states.ref(ino, 1, journal->running_sequence()); }
 
@@ -74,27 +80,49 @@ struct VolumeImpl {
     Result<> drop_orphan(Handle& handle, Ino ino, InodeRecord* record);
     // Frees an inode without links, extents in steps. Problems are logged: the inode stays listed.
     void destroy(Ino ino);
-    Result<> destroy_steps(Ino ino);
+    Result<bool> destroy_step(Ino ino);
     // The rest of a truncation to the record's size.
     Result<> finish_truncate(Ino ino);
+    Result<bool> truncate_step(Ino ino);
 
     Result<> truncate_locked(Ino ino, uint64_t size);
     // Zeroes what may lie past the end in the last block. REQUIRES: the DataLock held exclusively
     Result<> zero_stale_tail(Ino ino);
+    // Makes a truncation durable before its last block is written in place: after a crash, the old
+    // size must not show new zeros.
+    Result<> settle_truncation(Ino ino);
     Result<> zero_within_block(Ino ino, uint64_t from, uint64_t to);
     Result<BlockNo> goal_of(Ino ino, const ExtentMap& map, uint64_t block);
+    Result<Reservation> reserve_for(Ino ino, BlockNo goal, uint64_t want, uint64_t aside);
+    struct WritePlan;
+    Result<WritePlan> plan_write(Ino ino, uint64_t offset, uint64_t end);
+    Result<> enter_write(Ino ino, const WritePlan& plan, uint64_t end);
     Result<size_t> write_some(Ino ino, uint64_t offset, std::span<const std::byte> data);
+    Result<bool> overwrite(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<> allocate_range(Ino ino, uint64_t first, uint64_t end);
     Result<> punch_range(Ino ino, uint64_t first, uint64_t end);
     // A record that is a regular file which may be changed. REQUIRES: the DataLock held exclusively
     Result<InodeTable::Ref> writable_file(Ino ino);
+    Result<uint64_t> writable_size(Ino ino);
 
-    // Runs an operation again after a checkpoint, when it found no space but blocks were freed that
-    // only wait for the log.
+    // Operations on metadata run within one of these two, which read what is missing without
+    // holding a lock (see Journal::unlocked_io, also for what an operation may not do).
+    template <typename F>
+    auto look(F&& operation) -> decltype(operation()) {
+        return journal->unlocked_io(operation);
+    }
     template <typename F>
     auto with_space(F&& operation) -> decltype(operation()) {
+        return retry_space([&] { return look(operation); });
+    }
+    // Runs something again that found no space: without preallocated space, and then after a
+    // checkpoint, which brings back blocks that were freed but wait for the log.
+    template <typename F>
+    auto retry_space(F&& operation) -> decltype(operation()) {
         auto result = operation();
-        if (!result && result.error().code == ENOSPC && journal->deferred_blocks() > 0) {
+        const auto full = [&] { return !result && result.error().code == ENOSPC; };
+        if (full() && allocator->windows().drop_all() > 0) result = operation();
+        if (full() && journal->deferred_blocks() > 0) {
             EXO_TRY(journal->checkpoint());
             result = operation();
         }
@@ -102,8 +130,9 @@ struct VolumeImpl {
     }
 };
 
-timespec current_time();
+timespec current_time();                      // as precise as a tick, as the kernel's own
 void touch(InodeRecord& record, bool mtime);  // ctime, and mtime if asked
+bool touched_now(const InodeRecord& record);  // touching it would change no time
 Result<> check_name(std::string_view name);
 Result<InodeTable::Ref> read_directory(InodeTable& inodes, Ino ino);  // ENOTDIR
 // EUCLEAN: the entry's inode is not in use.

@@ -48,12 +48,17 @@ bool InodeStates::referenced(Ino ino) {
     return it != s.states.end() && it->second.refs > 0;
 }
 
-std::shared_ptr<DataLock> InodeStates::data_lock(Ino ino) {
+InodeStates::DataLock InodeStates::data_lock(Ino ino) {
     Shard& s = shard(ino);
     std::lock_guard lock(s.mutex);
-    State& state = s.states.try_emplace(ino).first->second;
-    if (!state.lock) state.lock = std::make_shared<DataLock>();
-    return state.lock;
+    LockNode& node = s.locks[ino];
+    node.users++;
+    return {s, ino, node};
+}
+
+InodeStates::DataLock::~DataLock() {
+    std::lock_guard lock(shard_.mutex);
+    if (--node_.users == 0) shard_.locks.erase(ino_);
 }
 
 void InodeStates::place(Ino ino, BlockNo goal) {

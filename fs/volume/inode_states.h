@@ -13,14 +13,13 @@
 
 namespace exo {
 
-// Held shared to read a file's data and exclusively to change its data, size or extents. Taken
-// before any lock of the journal.
-struct DataLock {
-    std::shared_mutex mutex;
-};
-
 class InodeStates {
   public:
+    // An inode's lock, for as long as this is there. Held shared to read a file's data or overwrite
+    // whole blocks in place, exclusively for every other change of its data, size or extents.
+    // Taken before any lock of the journal.
+    class DataLock;
+
     // `sequence`: the running transaction, taken as the last change when nothing better is known.
     void ref(Ino ino, uint64_t count, uint64_t sequence);
     // True when the last reference of an inode without links went: destroy it.
@@ -29,7 +28,7 @@ class InodeStates {
     bool mark_orphan(Ino ino);
     void clear_orphan(Ino ino);
     bool referenced(Ino ino);
-    std::shared_ptr<DataLock> data_lock(Ino ino);
+    DataLock data_lock(Ino ino);
 
     // Where the inode's next blocks should go (0: nowhere special). Forgotten with its references.
     void place(Ino ino, BlockNo goal);
@@ -46,16 +45,35 @@ class InodeStates {
         uint64_t refs = 0;
         uint64_t any = 0, data = 0;
         bool orphan = false;
-        std::shared_ptr<DataLock> lock;
+    };
+    struct LockNode {
+        std::shared_mutex mutex;
+        uint32_t users = 0;
     };
     struct Shard {
         std::mutex mutex;  // guards all of it; a leaf
         std::unordered_map<Ino, State> states;
         std::unordered_map<Ino, BlockNo> placements;
+        std::unordered_map<Ino, LockNode> locks;  // those somebody uses
     };
     static constexpr unsigned kShards = 32;
     Shard& shard(Ino ino) { return shards_[ino % kShards]; }
     Shard shards_[kShards];
+};
+
+class InodeStates::DataLock {
+  public:
+    DataLock(const DataLock&) = delete;
+    DataLock& operator=(const DataLock&) = delete;
+    ~DataLock();
+    std::shared_mutex& mutex() { return node_.mutex; }
+
+  private:
+    friend class InodeStates;
+    DataLock(Shard& shard, Ino ino, LockNode& node) : shard_(shard), ino_(ino), node_(node) {}
+    Shard& shard_;
+    Ino ino_;
+    LockNode& node_;
 };
 
 }  // namespace exo

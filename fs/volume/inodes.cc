@@ -34,9 +34,11 @@ FileAttr VolumeImpl::attr_of(Ino ino, const InodeRecord& record) {
 
 Result<FileAttr> Volume::getattr(Ino ino) {
     VolumeImpl& v = *impl_;
-    auto reader = v.journal->reader();
-    EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
-    return v.attr_of(ino, *ref.record);
+    return v.look([&]() -> Result<FileAttr> {
+        auto reader = v.journal->reader();
+        EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
+        return v.attr_of(ino, *ref.record);
+    });
 }
 
 Result<FileAttr> Volume::setattr(Ino ino, const SetAttr& changes) {
@@ -73,14 +75,17 @@ Result<FileAttr> Volume::setattr(Ino ino, const SetAttr& changes) {
 }
 
 Result<> Volume::open_ref(Ino ino) {
-    auto reader = impl_->journal->reader();
-    EXO_TRY(impl_->inodes->read(ino));
-    impl_->take_ref(ino);
-    return {};
+    return impl_->look([&]() -> Result<> {
+        auto reader = impl_->journal->reader();
+        EXO_TRY(impl_->inodes->read(ino));
+        impl_->take_ref(ino);
+        return {};
+    });
 }
 
 void Volume::close_ref(Ino ino, uint64_t count) {
     if (impl_->states.unref(ino, count) && !impl_->read_only) impl_->destroy(ino);
+    if (!impl_->states.referenced(ino)) impl_->allocator->windows().drop(ino);
 }
 
 Result<> Volume::fsync(Ino ino, bool data_only) {

@@ -26,23 +26,26 @@ Result<> check_name(std::string_view name) {
 Result<FileAttr> Volume::lookup(Ino parent, std::string_view name) {
     VolumeImpl& v = *impl_;
     if (name.size() > kMaxNameBytes) return fail(ENAMETOOLONG);
-    auto reader = v.journal->reader();
-    EXO_TRY_ASSIGN(const InodeTable::Ref dir, read_directory(*v.inodes, parent));
-    Ino ino;
-    if (name == ".") {
-        ino = parent;
-    } else if (name == "..") {
-        ino = dir->parent;
-    } else {
-        EXO_TRY_ASSIGN(const auto entry, v.directory(parent).find(name));
-        if (!entry) return fail(ENOENT);
-        ino = entry->ino;
-    }
-    auto ref = v.inodes->read(ino);
-    if (!ref)
-        return ref.error().code == ESTALE ? dangling(parent, name) : std::unexpected(ref.error());
-    v.take_ref(ino);
-    return v.attr_of(ino, *ref->record);
+    return v.look([&]() -> Result<FileAttr> {
+        auto reader = v.journal->reader();
+        EXO_TRY_ASSIGN(const InodeTable::Ref dir, read_directory(*v.inodes, parent));
+        Ino ino;
+        if (name == ".") {
+            ino = parent;
+        } else if (name == "..") {
+            ino = dir->parent;
+        } else {
+            EXO_TRY_ASSIGN(const auto entry, v.directory(parent).find(name));
+            if (!entry) return fail(ENOENT);
+            ino = entry->ino;
+        }
+        auto ref = v.inodes->read(ino);
+        if (!ref)
+            return ref.error().code == ESTALE ? dangling(parent, name)
+                                              : std::unexpected(ref.error());
+        v.take_ref(ino);
+        return v.attr_of(ino, *ref->record);
+    });
 }
 
 Result<FileAttr> Volume::link(Ino ino, Ino new_parent, std::string_view new_name) {

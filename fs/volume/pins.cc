@@ -7,18 +7,20 @@ namespace exo {
 Result<> Volume::set_pinned(Ino ino, bool persistent) {
     VolumeImpl& v = *impl_;
     auto data_lock = v.states.data_lock(ino);
-    std::unique_lock lock(data_lock->mutex);
+    std::unique_lock lock(data_lock.mutex());
     {
         std::lock_guard pins(v.pins_mutex);
         auto it = v.pins.find(ino);
         if (it != v.pins.end() && (it->second || !persistent)) return fail(EEXIST);
     }
-    {
+    EXO_TRY(v.look([&]() -> Result<> {
         auto reader = v.journal->reader();
         EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
         if (S_ISDIR(ref->mode)) return fail(EISDIR);
         if (!S_ISREG(ref->mode)) return fail(EINVAL);
-    }
+        return {};
+    }));
+    v.allocator->windows().drop(ino);
     if (!v.read_only) {
         EXO_TRY(v.zero_stale_tail(ino));
         if (persistent) {
@@ -47,7 +49,7 @@ Result<> Volume::clear_pinned(Ino ino) {
     auto data_lock = v.states.data_lock(ino);
     bool orphan = false;
     {
-        std::unique_lock lock(data_lock->mutex);
+        std::unique_lock lock(data_lock.mutex());
         bool persistent;
         {
             std::lock_guard pins(v.pins_mutex);
@@ -66,10 +68,12 @@ Result<> Volume::clear_pinned(Ino ino) {
                 return {};
             }));
         }
-        {
+        const auto unlinked = v.look([&]() -> Result<bool> {
             auto reader = v.journal->reader();
-            if (auto ref = v.inodes->read(ino)) orphan = (*ref)->nlink == 0;
-        }
+            EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
+            return ref->nlink == 0;
+        });
+        orphan = unlinked.value_or(false);
         std::lock_guard pins(v.pins_mutex);
         v.pins.erase(ino);
     }
@@ -78,11 +82,13 @@ Result<> Volume::clear_pinned(Ino ino) {
 }
 
 Result<std::vector<PinnedInode>> Volume::pinned_inodes() {
-    auto reader = impl_->journal->reader();
-    EXO_TRY_ASSIGN(const auto items, impl_->index(kPinIndexIno).list());
-    std::vector<PinnedInode> pinned;
-    for (const auto& item : items) pinned.push_back({item.ino, item.generation});
-    return pinned;
+    return impl_->look([&]() -> Result<std::vector<PinnedInode>> {
+        auto reader = impl_->journal->reader();
+        EXO_TRY_ASSIGN(const auto items, impl_->index(kPinIndexIno).list());
+        std::vector<PinnedInode> pinned;
+        for (const auto& item : items) pinned.push_back({item.ino, item.generation});
+        return pinned;
+    });
 }
 
 }  // namespace exo

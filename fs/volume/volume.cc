@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Mount, sync and unmount; orphans; the background thread.
+// Mount, sync and unmount; the background thread.
 #include "fs/volume/volume.h"
 
 #include <sys/sysmacros.h>
@@ -25,8 +25,14 @@ VolumeInfo info_of(const Superblock& superblock) {
 
 timespec current_time() {
     timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     return now;
+}
+
+bool touched_now(const InodeRecord& record) {
+    const timespec now = current_time();
+    return record.ctime_s == now.tv_sec && record.mtime_s == now.tv_sec &&
+           record.ctime_ns == uint32_t(now.tv_nsec) && record.mtime_ns == uint32_t(now.tv_nsec);
 }
 
 void touch(InodeRecord& record, bool mtime) {
@@ -120,6 +126,7 @@ void VolumeImpl::run_background() {
     std::unique_lock lock(background_mutex);
     while (!background_wake.wait_for(lock, step, [this] { return stop; })) {
         lock.unlock();
+        allocator->windows().drop_idle(Windows::Clock::now());
         // Errors turn the journal read-only and are logged there.
         if (journal->wants_checkpoint()) {
             (void)journal->checkpoint();
@@ -194,127 +201,6 @@ Result<uint64_t> Volume::trim(uint64_t min_bytes) {
 Result<VolumeInfo> probe_volume(BlockDevice& device) {
     EXO_TRY_ASSIGN(const LoadedSuperblock loaded, load_superblock(device));
     return info_of(loaded.superblock);
-}
-
-// -- orphans
-
-Result<> VolumeImpl::add_orphan(Handle& handle, Ino ino, InodeRecord* record) {
-    if ((record->flags & kInodeOrphan) != 0) return {};
-    record->flags = record->flags | kInodeOrphan;
-    return index(kOrphanIndexIno).insert(handle, ino, record->generation);
-}
-
-Result<> VolumeImpl::drop_orphan(Handle& handle, Ino ino, InodeRecord* record) {
-    if ((record->flags & kInodeOrphan) == 0) return {};
-    record->flags = record->flags & ~kInodeOrphan;
-    EXO_TRY(index(kOrphanIndexIno).erase(handle, ino));
-    return {};
-}
-
-Result<> VolumeImpl::destroy_steps(Ino ino) {
-    for (;;) {
-        EXO_TRY_ASSIGN(Handle handle, journal->begin());
-        EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
-        if (ref->nlink > 0) return {};
-        if (S_ISREG(ref->mode)) {
-            EXO_TRY_ASSIGN(const uint64_t left,
-                           extents(ino, Purpose::kFreeing)
-                               .remove(handle, 0, kMaxFileBlocks, kPiecesPerHandle));
-            if (left > 0) {
-                handle.commit();
-                continue;
-            }
-        } else if (S_ISLNK(ref->mode)) {
-            Tree tree(*core, *inodes, ino, Purpose::kFreeing);
-            for (uint64_t piece = 0; piece * kSymlinkPieceBytes <= kMaxSymlinkBytes; piece++)
-                EXO_TRY(tree.erase(handle, piece));
-        }
-        EXO_TRY_ASSIGN(const bool plain,
-                       Attributes(*core, *inodes, ino, Purpose::kFreeing).erase_some(handle));
-        if (!plain) {
-            handle.commit();
-            continue;
-        }
-        EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
-        EXO_TRY_ASSIGN(const bool bare, Tree(*core, *inodes, ino).empty());
-        if (!bare || record->blocks != 0)
-            return fail(EUCLEAN, "inode " + std::to_string(ino) +
-                                     " still has blocks after everything was freed: run fsck.exo");
-        EXO_TRY(drop_orphan(handle, ino, record));
-        EXO_TRY(inodes->release(handle, ino));
-        handle.commit();
-        return {};
-    }
-}
-
-void VolumeImpl::destroy(Ino ino) {
-    if (pinned(ino)) return;  // clear_pinned() comes back to it
-    auto data_lock = states.data_lock(ino);
-    {
-        std::unique_lock lock(data_lock->mutex);
-        if (auto result = destroy_steps(ino); !result)
-            log(LogLevel::kWarning,
-                "freeing inode " + std::to_string(ino) + " failed: " + describe(result.error()));
-    }
-    states.unref(ino, 0);
-}
-
-Result<> VolumeImpl::finish_truncate(Ino ino) {
-    for (;;) {
-        EXO_TRY_ASSIGN(Handle handle, journal->begin());
-        EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
-        if (S_ISREG(record->mode)) {
-            const uint64_t keep = (record->size + kBlockBytes - 1) / kBlockBytes;
-            EXO_TRY_ASSIGN(const uint64_t left,
-                           extents(ino, Purpose::kFreeing)
-                               .remove(handle, keep, kMaxFileBlocks, kPiecesPerHandle));
-            if (left > keep) {
-                handle.commit();
-                continue;
-            }
-        }
-        EXO_TRY_ASSIGN(record, inodes->modify(handle, ino));
-        if (record->nlink > 0) EXO_TRY(drop_orphan(handle, ino, record));
-        const uint64_t sequence = handle.sequence();
-        handle.commit();
-        states.changed(ino, sequence, true);
-        return {};
-    }
-}
-
-Result<> Volume::reclaim_orphans() {
-    VolumeImpl& v = *impl_;
-    if (v.read_only) return {};
-    std::vector<InodeIndex::Item> items;
-    {
-        auto reader = v.journal->reader();
-        EXO_TRY_ASSIGN(items, v.index(kOrphanIndexIno).list());
-    }
-    for (const auto& item : items) {
-        if (v.states.referenced(item.ino) || v.pinned(item.ino)) continue;
-        bool linked;
-        {
-            auto reader = v.journal->reader();
-            auto ref = v.inodes->read(item.ino);
-            if (!ref) {
-                log(LogLevel::kWarning, "the orphan list names inode " + std::to_string(item.ino) +
-                                            ", which is not in use: run fsck.exo");
-                continue;
-            }
-            linked = (*ref)->nlink > 0;
-        }
-        if (linked) {
-            auto data_lock = v.states.data_lock(item.ino);
-            std::unique_lock lock(data_lock->mutex);
-            if (auto result = v.finish_truncate(item.ino); !result)
-                log(LogLevel::kWarning, "finishing the truncation of inode " +
-                                            std::to_string(item.ino) +
-                                            " failed: " + describe(result.error()));
-        } else {
-            v.destroy(item.ino);
-        }
-    }
-    return {};
 }
 
 }  // namespace exo

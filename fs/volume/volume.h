@@ -194,6 +194,8 @@ class Volume {
     // All of it or an error (some of it may have been written then). Sets mtime and ctime.
     Result<size_t> write(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<> truncate(Ino ino, uint64_t size);
+    // The last one who wrote to the file has closed it: gives back what was set aside behind it.
+    void closed(Ino ino);
     Result<> fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
                        bool keep_size);
     // As copy_file_range: copies up to `length` bytes, holes as holes, and returns how many: fewer

@@ -131,22 +131,26 @@ Result<> Volume::remove_xattr(Ino ino, std::string_view name) {
 Result<std::vector<std::byte>> Volume::get_xattr(Ino ino, std::string_view name) {
     VolumeImpl& v = *impl_;
     EXO_TRY(check_attribute_name(name));
-    auto reader = v.journal->reader();
-    EXO_TRY_ASSIGN(auto value, Attributes(*v.core, *v.inodes, ino).get(name));
-    if (!value) return fail(ENODATA);
-    return std::move(*value);
+    return v.look([&]() -> Result<std::vector<std::byte>> {
+        auto reader = v.journal->reader();
+        EXO_TRY_ASSIGN(auto value, Attributes(*v.core, *v.inodes, ino).get(name));
+        if (!value) return fail(ENODATA);
+        return std::move(*value);
+    });
 }
 
 Result<std::string> Volume::list_xattr(Ino ino) {
     VolumeImpl& v = *impl_;
-    auto reader = v.journal->reader();
-    std::string names;
-    EXO_TRY(Attributes(*v.core, *v.inodes, ino)
-                .for_each([&](std::string_view name, std::span<const std::byte>) {
-                    names.append(name).push_back('\0');
-                    return true;
-                }));
-    return names;
+    return v.look([&]() -> Result<std::string> {
+        auto reader = v.journal->reader();
+        std::string names;
+        EXO_TRY(Attributes(*v.core, *v.inodes, ino)
+                    .for_each([&](std::string_view name, std::span<const std::byte>) {
+                        names.append(name).push_back('\0');
+                        return true;
+                    }));
+        return names;
+    });
 }
 
 }  // namespace exo

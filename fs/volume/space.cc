@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// The space of files: truncation, allocation ahead, holes. What needs many changes is done in
+// steps, each a handle.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "fs/volume/impl.h"
+#include "fs/volume/io_list.h"
+
+namespace exo {
+
+Result<uint64_t> VolumeImpl::writable_size(Ino ino) {
+    return look([&]() -> Result<uint64_t> {
+        auto reader = journal->reader();
+        EXO_TRY_ASSIGN(const InodeTable::Ref ref, writable_file(ino));
+        return uint64_t(ref->size);
+    });
+}
+
+// Zeroes bytes [from, to) of one block of the file, if it is there and written.
+Result<> VolumeImpl::zero_within_block(Ino ino, uint64_t from, uint64_t to) {
+    EXO_TRY_ASSIGN(const Segment segment, look([&]() -> Result<Segment> {
+                       auto reader = journal->reader();
+                       EXO_TRY_ASSIGN(const auto found, extents(ino).map(from / kBlockBytes, 1));
+                       return found[0];
+                   }));
+    if (segment.hole() || segment.unwritten) return {};
+    MutablePageRef page = allocate_page();
+    EXO_TRY(device->read(segment.disk * kBlockBytes, page->bytes, kBlockBytes));
+    const std::span bytes(page->bytes + from % kBlockBytes, to - from);
+    if (std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; })) return {};
+    std::ranges::fill(bytes, std::byte{0});
+    return device->write(segment.disk * kBlockBytes, page->bytes, kBlockBytes);
+}
+
+Result<> VolumeImpl::settle_truncation(Ino ino) {
+    const uint64_t sequence = states.sequences(ino, journal->running_sequence()).data;
+    return journal->durable_sequence() < sequence ? journal->commit(sequence) : Result<>();
+}
+
+Result<> VolumeImpl::zero_stale_tail(Ino ino) {
+    struct Tail {
+        uint64_t size;
+        bool known_stale;
+    };
+    EXO_TRY_ASSIGN(const Tail tail, look([&]() -> Result<Tail> {
+                       auto reader = journal->reader();
+                       EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
+                       return Tail{ref->size, (ref->flags & kInodeTailStale) != 0};
+                   }));
+    if (tail.known_stale) EXO_TRY(settle_truncation(ino));
+    // An append that a crash cut short leaves remains that no flag tells of: look in any case.
+    if (tail.size % kBlockBytes != 0)
+        EXO_TRY(zero_within_block(ino, tail.size, round_up(tail.size)));
+    if (!tail.known_stale) return {};
+    return look([&]() -> Result<> {
+        EXO_TRY_ASSIGN(Handle handle, journal->begin());
+        EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+        record->flags = record->flags & ~kInodeTailStale;
+        states.changed(ino, handle.sequence(), false);
+        handle.commit();
+        return {};
+    });
+}
+
+Result<> VolumeImpl::truncate_locked(Ino ino, uint64_t size) {
+    EXO_TRY_ASSIGN(const uint64_t old_size, writable_size(ino));
+    allocator->windows().drop(ino);
+    if (size > old_size) EXO_TRY(zero_stale_tail(ino));
+    bool more = false;
+    EXO_TRY(with_space([&]() -> Result<> {
+        EXO_TRY_ASSIGN(Handle handle, journal->begin());
+        EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+        const uint64_t keep = round_up(size) / kBlockBytes;
+        uint64_t left = keep;
+        // Also when the size stays: space allocated beyond the end goes.
+        if (size <= old_size) {
+            EXO_TRY_ASSIGN(left, extents(ino, Purpose::kFreeing)
+                                     .remove(handle, keep, kMaxFileBlocks, kPiecesPerHandle));
+        }
+        EXO_TRY_ASSIGN(record, inodes->modify(handle, ino));
+        record->size = size;
+        if (size < old_size)
+            record->flags = size % kBlockBytes ? record->flags | kInodeTailStale
+                                               : record->flags & ~kInodeTailStale;
+        touch(*record, true);
+        more = left > keep;
+        if (more) EXO_TRY(add_orphan(handle, ino, record));
+        states.changed(ino, handle.sequence(), true);
+        handle.commit();
+        return {};
+    }));
+    // The rest goes in steps of its own; the orphan list makes mount finish it after a crash.
+    return more ? finish_truncate(ino) : Result<>();
+}
+
+Result<> Volume::truncate(Ino ino, uint64_t size) {
+    if (size > kMaxFileBytes) return fail(EFBIG);
+    auto data_lock = impl_->states.data_lock(ino);
+    std::unique_lock lock(data_lock.mutex());
+    return impl_->truncate_locked(ino, size);
+}
+
+void Volume::closed(Ino ino) {
+    impl_->allocator->windows().drop(ino);
+}
+
+// Allocates unwritten extents for the holes of [first, end).
+Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end) {
+    for (uint64_t done = first; done < end;) {
+        EXO_TRY_ASSIGN(done, with_space([&]() -> Result<uint64_t> {
+                           uint64_t at = done;
+                           EXO_TRY_ASSIGN(Handle handle, journal->begin());
+                           ExtentMap map = extents(ino);
+                           for (unsigned piece = 0; piece < kPiecesPerHandle && at < end;) {
+                               EXO_TRY_ASSIGN(const auto segments, map.map(at, end - at, 1));
+                               const Segment& segment = segments.front();
+                               if (!segment.hole()) {
+                                   at += segment.count;
+                                   continue;
+                               }
+                               EXO_TRY_ASSIGN(const BlockNo goal, goal_of(ino, map, at));
+                               EXO_TRY_ASSIGN(
+                                   Reservation room,
+                                   allocator->reserve(segment.count, goal, Purpose::kData));
+                               EXO_TRY_ASSIGN(const BlockRun run,
+                                              allocator->allocate(handle, std::move(room)));
+                               EXO_TRY(map.insert(handle, at, run, true));
+                               EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+                               record->blocks = record->blocks + run.count;
+                               at += run.count;
+                               piece++;
+                           }
+                           states.changed(ino, handle.sequence(), true);
+                           handle.commit();
+                           return at;
+                       }));
+    }
+    return {};
+}
+
+Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end) {
+    while (first < end) {
+        EXO_TRY_ASSIGN(end, with_space([&]() -> Result<uint64_t> {
+                           EXO_TRY_ASSIGN(Handle handle, journal->begin());
+                           EXO_TRY_ASSIGN(
+                               const uint64_t left,
+                               extents(ino).remove(handle, first, end, kPiecesPerHandle));
+                           EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+                           touch(*record, true);
+                           states.changed(ino, handle.sequence(), true);
+                           handle.commit();
+                           return left;
+                       }));
+    }
+    return {};
+}
+
+Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
+                           bool keep_size) {
+    VolumeImpl& v = *impl_;
+    if (length == 0) return fail(EINVAL);
+    if (length > kMaxFileBytes || offset > kMaxFileBytes - length) return fail(EFBIG);
+    const uint64_t end = offset + length;
+    auto data_lock = v.states.data_lock(ino);
+    std::unique_lock lock(data_lock.mutex());
+    EXO_TRY_ASSIGN(const uint64_t size, v.writable_size(ino));
+    v.allocator->windows().drop(ino);
+    if (mode == FallocateMode::kAllocate) {
+        // Refuse at once what cannot fit, rather than fill the volume and fail.
+        if (length / kBlockBytes > v.superblock.size_blocks) return fail(ENOSPC);
+        if (end > size && !keep_size) EXO_TRY(v.zero_stale_tail(ino));
+        EXO_TRY(v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes));
+    } else {
+        const uint64_t whole_first = round_up(offset), whole_end = round_down(end);
+        if (mode == FallocateMode::kZeroRange && end > size && !keep_size)
+            EXO_TRY(v.zero_stale_tail(ino));
+        if (whole_first > whole_end) {
+            EXO_TRY(v.zero_within_block(ino, offset, end));
+        } else {
+            if (offset < whole_first) EXO_TRY(v.zero_within_block(ino, offset, whole_first));
+            if (end > whole_end) EXO_TRY(v.zero_within_block(ino, whole_end, end));
+            EXO_TRY(v.punch_range(ino, whole_first / kBlockBytes, whole_end / kBlockBytes));
+        }
+        if (mode == FallocateMode::kZeroRange)
+            EXO_TRY(v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes));
+    }
+    return v.with_space([&]() -> Result<> {
+        EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
+        EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
+        if (mode != FallocateMode::kPunchHole && !keep_size && end > size) record->size = end;
+        touch(*record, true);
+        v.states.changed(ino, handle.sequence(), true);
+        handle.commit();
+        return {};
+    });
+}
+
+Result<uint64_t> Volume::seek(Ino ino, uint64_t offset, int whence) {
+    VolumeImpl& v = *impl_;
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) return fail(EINVAL);
+    return v.look([&]() -> Result<uint64_t> {
+        auto reader = v.journal->reader();
+        EXO_TRY_ASSIGN(const InodeTable::Ref ref, v.inodes->read(ino));
+        if (!S_ISREG(ref->mode)) return fail(EINVAL);
+        const uint64_t size = ref->size;
+        if (offset >= size) return fail(ENXIO);
+        const ExtentMap map = v.extents(ino);
+        uint64_t at = offset / kBlockBytes;
+        const uint64_t end = round_up(size) / kBlockBytes;
+        std::optional<uint64_t> found;
+        auto look = [&](const Segment& segment) {
+            if (segment.file_block >= end) return false;
+            const uint64_t from = std::max(segment.file_block, at);
+            if (whence == SEEK_DATA && !segment.unwritten) {
+                found = from;
+                return false;
+            }
+            if (whence == SEEK_HOLE && (segment.file_block > at || segment.unwritten)) {
+                found = at;
+                return false;
+            }
+            at = segment.file_block + segment.count;
+            return true;
+        };
+        EXO_TRY_ASSIGN(const Segment first, map.extent_from(at));
+        if (first.count > 0 && look(first)) EXO_TRY(map.for_each(first.file_block + 1, look));
+        if (!found && whence == SEEK_DATA) return fail(ENXIO);
+        const uint64_t result = found.value_or(at) * kBlockBytes;
+        return std::min(std::max(result, offset), size);
+    });
+}
+
+}  // namespace exo
