@@ -19,6 +19,7 @@ OpenFile* open_file(FileSystem& fs, Ino ino, int flags) {
 
 void close_file(FileSystem& fs, OpenFile* file) {
     fs.open_files.release(file->ino, file->writable());
+    if (file->writable()) fs.volume.closed(file->ino);
     end_lease_of(fs, *file);
     delete file;
 }
