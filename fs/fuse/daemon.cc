@@ -98,6 +98,7 @@ Result<> serve_mount(const MountRequest& request, Volume& volume, grants::Pins& 
     Result<> started;
     std::thread starter([&] {
         started = finish_start(request, pins);
+        session->widen_read_ahead();
         if (started)
             live();
         else

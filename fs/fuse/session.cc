@@ -19,6 +19,7 @@ namespace exo::fuse {
 namespace {
 
 constexpr unsigned kMaxBackground = 64;  // read-ahead and asynchronous direct requests in flight
+constexpr size_t kReadAheadBytes = 1u << 20;
 constexpr size_t kMaxLogLine = 512;
 
 void set_if_capable(fuse_conn_info* connection, unsigned capability, bool wanted) {
@@ -172,6 +173,16 @@ bool Session::is_mounted() const {
 Result<> Session::serve() {
     EXO_TRY_ASSIGN(Connection connection, Connection::take(fs_, session_));
     return connection.serve();
+}
+
+void Session::widen_read_ahead() const {
+    // The kernel's default of 128 KiB is an eighth of what one request can carry.
+    const std::string path = "/sys/class/bdi/" + device_id_ + "/read_ahead_kb";
+    const unique_fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    const std::string value = std::to_string(kReadAheadBytes / 1024);
+    if (!file || write(file.get(), value.data(), value.size()) < 0) {
+        // An ordinary user's mount: reading is only slower.
+    }
 }
 
 void Session::end_mount() {

@@ -20,6 +20,10 @@ class Session {
     // Serves requests on several threads until the mount is gone.
     Result<> serve();
 
+    // Raises the kernel's read-ahead for this mount, as far as we may. It counts from when the
+    // first request was answered.
+    void widen_read_ahead() const;
+
     // Ends the mount, and so serve(), from another thread: cleanly when nobody uses it, else after
     // what is dirty was written back, with errors for those who still use it.
     void end_mount();
