@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// The two trials of a workload: the power cut at every point of what it sends to the device, and an
+// error for every request that it sends.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+
+#include "tests/crash/history.h"
+#include "tests/crash/script.h"
+#include "tests/support/crash_states.h"
+
+namespace exo::test {
+
+inline constexpr uint64_t kImageBytes = 16u << 20;
+
+// EXO_CRASH_SEED, and EXO_CRASH_FACTOR for longer runs.
+struct Settings {
+    uint64_t seed, factor;
+    static Settings from_environment();
+};
+
+// Collects what went wrong; only the first few are printed.
+class Verdict {
+  public:
+    void fail(const std::string& where, const std::string& what);
+    uint64_t failures() const { return failures_; }
+
+  private:
+    uint64_t failures_ = 0;
+};
+
+// How much is tried with one image, beside that it mounts, is sound, and shows what it may.
+struct Depth {
+    bool use = false;      // the volume works: what is written and synced survives the next cut
+    bool tails = false;    // no remains of anything behind the ends of files
+    bool recover = false;  // the power is cut again, at every point of the mount
+};
+
+// Counts the images that it tries.
+class Trial {
+  public:
+    // timeless: times are not compared, since the history is of another run.
+    Trial(Verdict& verdict, const History& history, const Settings& settings, bool timeless = false)
+        : verdict_(verdict), history_(history), random_(settings.seed), timeless_(timeless) {}
+    // `last`: the newest moment that may show.
+    void image(const MemoryDevice& image, size_t records, size_t last, const std::string& where,
+               const Depth& depth);
+    // As many images of what a cut after `records` may leave as asked for, at least two.
+    void cut(CrashStates& states, size_t records, size_t last, size_t count,
+             const std::string& where);
+    uint64_t states() const { return states_; }
+    uint64_t second_crashes() const { return second_crashes_; }
+
+  private:
+    std::string look(MemoryDevice& image, size_t records, size_t last, const Depth& depth);
+    std::string use(Volume& volume, MemoryDevice& image);
+    std::string sound(MemoryDevice& image, const char* when, bool mounted);
+    void recover(const MemoryDevice& image, size_t records, size_t last, const std::string& where);
+
+    Verdict& verdict_;
+    const History& history_;
+    std::mt19937_64 random_;
+    bool timeless_;
+    uint64_t states_ = 0, second_crashes_ = 0;
+};
+
+// A fresh volume, the same for every trial of a workload.
+Result<MemoryDevice> fresh_volume();
+MountOptions options_of(const Workload& workload);
+// The last moment that a cut after `records` may show.
+size_t newest_moment(const History& history, size_t records);
+// Runs a script to its end, where nothing fails.
+Result<History> record(const Script& script, Volume& volume, FaultyDevice& device);
+
+// Both print one line with their counts; false when something failed.
+bool power_cuts(const Workload& workload, const Settings& settings);
+bool io_errors(const Workload& workload, const Settings& settings);
+
+}  // namespace exo::test

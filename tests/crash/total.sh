@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Adds up what the trials of crash_cuts_* and crash_errors_* counted: total.sh PROGRAM FOLDER WORKLOAD...
+# Fails when fewer power cuts than promised were tried, or a workload has no test.
+set -euo pipefail
+program=$1 folder=$2
+shift 2
+least=20000
+
+untested=$(comm -3 <("$program" list | sort) <(printf '%s\n' "$@" | sort))
+if [ -n "$untested" ]; then
+    echo "CMakeLists.txt and workloads.cc differ in: ${untested//[[:space:]]/ }"
+    exit 1
+fi
+sum() { # TITLE FILE...
+    local title=$1
+    shift
+    sed -n "s/^$title: //p" "$@" | awk '{ n += $1 } END { print n + 0 }'
+}
+states=$(sum 'crash states' "$folder"/cuts-*.out)
+points=$(sum 'injection points' "$folder"/errors-*.out)
+echo "crash states tried: $states; I/O errors injected: $points"
+[ "$states" -ge "$least" ] || {
+    echo "at least $least crash states are wanted"
+    exit 1
+}
