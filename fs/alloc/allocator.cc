@@ -39,8 +39,22 @@ Allocator::Allocator(BlockDevice& device, Journal& journal, const Superblock& su
 
 Allocator::~Allocator() = default;
 
+Result<> Allocator::for_each_free(uint64_t group, const std::function<void(BlockRun)>& visit) {
+    EXO_TRY_ASSIGN(PageRef page, journal_.read(bitmap_place(group), BlockType::kBitmap, 0));
+    const uint8_t* bits = page->as<BitmapBlock>()->bits;
+    const uint64_t base = group * kGroupBlocks;
+    const uint64_t end = std::min(kGroupBlocks, volume_blocks_ - base);
+    for (uint64_t at = bits_find(bits, 0, end, false); at < end;) {
+        const uint64_t stop = bits_find(bits, at, end, true);
+        visit({base + at, stop - at});
+        at = bits_find(bits, stop, end, false);
+    }
+    return {};
+}
+
 Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal& journal,
-                                                   const Superblock& superblock, bool discard) {
+                                                   const Superblock& superblock, bool discard,
+                                                   size_t max_extents) {
     std::unique_ptr<Allocator> allocator(new Allocator(device, journal, superblock, discard));
     const uint64_t groups = group_count(superblock.size_blocks);
     auto reader = journal.reader();
@@ -52,20 +66,39 @@ Result<std::unique_ptr<Allocator>> Allocator::open(BlockDevice& device, Journal&
                 next.push_back(bitmap_place(g));
             journal.prefetch(next, BlockType::kBitmap, 0);
         }
-        EXO_TRY_ASSIGN(PageRef page, journal.read(bitmap_place(group), BlockType::kBitmap, 0));
-        const uint8_t* bits = page->as<BitmapBlock>()->bits;
-        const uint64_t base = group * kGroupBlocks;
-        const uint64_t end = std::min(kGroupBlocks, superblock.size_blocks - base);
-        for (uint64_t at = 0;;) {
-            at = bits_find(bits, at, end, false);
-            if (at == end) break;
-            const uint64_t stop = bits_find(bits, at, end, true);
-            allocator->free_.insert(base + at, stop - at);
-            at = stop;
-        }
+        const bool left_out = allocator->free_.extents() >= max_extents;
+        uint64_t free = 0;
+        EXO_TRY(allocator->for_each_free(group, [&](BlockRun run) {
+            free += run.count;
+            if (!left_out) allocator->free_.insert(run.start, run.count);
+        }));
+        if (left_out && free > 0) allocator->left_out_[group].free = free;
     }
     journal.set_space_keeper(allocator.get());
     return allocator;
+}
+
+Result<bool> Allocator::load_more() {
+    // Shared with no handle: bits and counts of deferred blocks agree.
+    return journal_.unlocked_io([&]() -> Result<bool> {
+        auto reader = journal_.reader();
+        uint64_t group = UINT64_MAX, most = 0;
+        {
+            std::lock_guard lock(mutex_);
+            for (const auto& [candidate, left] : left_out_) {
+                if (left.deferred > 0 || left.free <= most) continue;
+                group = candidate;
+                most = left.free;
+            }
+        }
+        if (group == UINT64_MAX) return false;
+        std::vector<BlockRun> runs;
+        EXO_TRY(for_each_free(group, [&](BlockRun run) { runs.push_back(run); }));
+        std::lock_guard lock(mutex_);
+        if (left_out_.erase(group) == 0) return true;  // somebody else was faster
+        for (const BlockRun& run : runs) free_.insert(run.start, run.count);
+        return true;
+    });
 }
 
 std::unique_ptr<Allocator> Allocator::empty(BlockDevice& device, Journal& journal,
@@ -131,13 +164,20 @@ Result<> Allocator::free(Handle& handle, BlockRun run, bool metadata) {
         for (uint64_t i = 0; i < run.count; i++) journal_.drop(handle, run.start + i);
     }
     handle.note_freed(run, metadata);
+    handle.on_commit([this, run] {
+        std::lock_guard lock(mutex_);
+        if (auto it = left_out_.find(group_of(run.start)); it != left_out_.end())
+            it->second.deferred += run.count;
+    });
     return {};
 }
 
 uint64_t Allocator::free_blocks() const {
     const uint64_t aside = windows_->blocks();
     std::lock_guard lock(mutex_);
-    return free_.free_blocks() + aside;
+    uint64_t left_out = 0;
+    for (const auto& [group, left] : left_out_) left_out += left.free;
+    return free_.free_blocks() + aside + left_out;
 }
 
 uint64_t Allocator::available_blocks() const {
@@ -148,6 +188,12 @@ uint64_t Allocator::available_blocks() const {
 void Allocator::give_back(std::span<const BlockRun> runs) {
     std::lock_guard lock(mutex_);
     for (const BlockRun& run : runs) {
+        // Blocks of a group that was left out can only have been freed: they are counted.
+        if (auto it = left_out_.find(group_of(run.start)); it != left_out_.end()) {
+            it->second.free += run.count;
+            it->second.deferred -= std::min(run.count, it->second.deferred);
+            continue;
+        }
         if (!free_.insert(run.start, run.count))
             log(LogLevel::kError, "blocks " + std::to_string(run.start) + "+" +
                                       std::to_string(run.count) +

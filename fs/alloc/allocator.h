@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <utility>
 
 #include "fs/alloc/free_space.h"
@@ -54,9 +56,17 @@ enum class Purpose { kData, kMetadata, kFreeing };
 class Allocator final : public SpaceKeeper {
   public:
     ~Allocator() override;
+    // Free extents kept in memory, some 80 bytes each. Where there are more, groups are left out,
+    // all but how much is free there, until space runs short.
+    static constexpr size_t kMaxExtents = 1u << 19;
+
     // Reads every bitmap. REQUIRES: the journal was replayed
     static Result<std::unique_ptr<Allocator>> open(BlockDevice& device, Journal& journal,
-                                                   const Superblock& superblock, bool discard);
+                                                   const Superblock& superblock, bool discard,
+                                                   size_t max_extents = kMaxExtents);
+    // Takes the free space of a group that was left out into memory; false when there is none.
+    // REQUIRES: no reader or handle held
+    Result<bool> load_more();
 
     // One that knows of no free space; for readers of a volume.
     static std::unique_ptr<Allocator> empty(BlockDevice& device, Journal& journal,
@@ -78,7 +88,7 @@ class Allocator final : public SpaceKeeper {
     uint64_t free_blocks() const;       // reusable now; what windows set aside is among them
     uint64_t available_blocks() const;  // of those, for data
     uint64_t reserve_blocks() const { return metadata_reserve_ + freeing_reserve_; }
-    // Tells the device about free runs of at least `min_blocks`; returns blocks told.
+    // Tells the device about free runs in memory of at least `min_blocks`; returns blocks told.
     Result<uint64_t> trim(uint64_t min_blocks);
 
     void reusable(std::span<const BlockRun> runs) override;
@@ -88,15 +98,22 @@ class Allocator final : public SpaceKeeper {
     friend class Reservation;
     Allocator(BlockDevice& device, Journal& journal, const Superblock& superblock, bool discard);
     void give_back(std::span<const BlockRun> runs);
+    // Calls for every free run of a group. REQUIRES: reader held
+    Result<> for_each_free(uint64_t group, const std::function<void(BlockRun)>& visit);
 
     BlockDevice& device_;
     Journal& journal_;
     const uint64_t volume_blocks_, journal_start_, journal_blocks_;
     const bool discard_;
     uint64_t metadata_reserve_, freeing_reserve_;
-    mutable std::mutex mutex_;  // guards free_; a leaf: nothing is locked under it
+    struct LeftOut {
+        uint64_t free = 0;
+        uint64_t deferred = 0;  // marked free, but not yet to be used again
+    };
+    mutable std::mutex mutex_;  // guards free_, left_out_; a leaf: nothing is locked under it
     FreeSpace free_;
-    std::unique_ptr<Windows> windows_;  // last: gives its space back to free_
+    std::unordered_map<uint64_t, LeftOut> left_out_;  // by group
+    std::unique_ptr<Windows> windows_;                // last: gives its space back to free_
 };
 
 }  // namespace exo

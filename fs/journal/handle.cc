@@ -122,7 +122,10 @@ void Journal::finish(Handle& handle) {
         else
             changed_.erase(touched.block);
     }
+    const size_t before = dirty_count_.load(std::memory_order_relaxed);
+    const size_t half = max_transaction_blocks_ / 2;
     dirty_count_.store(changed_.size(), std::memory_order_relaxed);
+    if (before < half && changed_.size() >= half && half_full_) half_full_();
     uint64_t freed = 0;
     for (const BlockRun& run : handle.freed_data_) {
         freed_data_.push_back(run);

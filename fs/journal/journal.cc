@@ -100,7 +100,7 @@ Result<> Journal::commit(uint64_t through_sequence) {
     std::lock_guard lock(commit_mutex_);
     if (options_.read_only) return {};
     if (failed()) return fail(EIO, device_.name() + ": a write to the journal failed earlier");
-    if (durable_sequence() < through_sequence) return commit_locked();
+    if (durable_sequence() < through_sequence && has_changes()) return commit_locked();
     // Whoever held the mutex before may have flushed for us, too.
     return flushed_ > before_call ? Result<>() : flush_device();
 }

@@ -99,6 +99,9 @@ class Journal {
     ~Journal();
 
     void set_space_keeper(SpaceKeeper* keeper) { keeper_ = keeper; }
+    // Called, under meta_, when the running transaction is half full: a commit now keeps others from
+    // having to wait for one. Set it before the first handle.
+    void set_half_full_hook(std::function<void()> hook) { half_full_ = std::move(hook); }
     bool replayed() const { return replayed_; }
     bool read_only() const { return options_.read_only; }
     bool failed() const { return failed_.load(std::memory_order_acquire); }
@@ -228,6 +231,7 @@ class Journal {
     const size_t shard_capacity_;
     const unsigned max_transaction_blocks_;
     SpaceKeeper* keeper_ = nullptr;
+    std::function<void()> half_full_;
     bool replayed_ = false;
     std::atomic<bool> failed_{false};
 

@@ -42,9 +42,9 @@ struct VolumeImpl {
     std::mutex pins_mutex;               // guards pins
     std::unordered_map<Ino, bool> pins;  // true: persistent
 
-    std::mutex background_mutex;  // guards stop
+    std::mutex background_mutex;  // guards stop, commit_wanted
     std::condition_variable background_wake;
-    bool stop = false;
+    bool stop = false, commit_wanted = false;
     std::thread background;
 
     ~VolumeImpl();
@@ -122,8 +122,14 @@ struct VolumeImpl {
         auto result = operation();
         const auto full = [&] { return !result && result.error().code == ENOSPC; };
         if (full() && allocator->windows().drop_all() > 0) result = operation();
+        while (full()) {
+            EXO_TRY_ASSIGN(const bool more, allocator->load_more());
+            if (!more) break;
+            result = operation();
+        }
         if (full() && journal->deferred_blocks() > 0) {
             EXO_TRY(journal->checkpoint());
+            (void)allocator->load_more();
             result = operation();
         }
         return result;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "fs/base/log.h"
 #include "fs/volume/impl.h"
@@ -112,6 +113,13 @@ Result<std::unique_ptr<Volume>> Volume::open(std::unique_ptr<BlockDevice> device
         if (!options.defer_orphans) EXO_TRY(volume->reclaim_orphans());
         if (options.commit_interval_ms > 0) {
             VolumeImpl* raw = volume->impl_.get();
+            raw->journal->set_half_full_hook([raw] {
+                {
+                    std::lock_guard lock(raw->background_mutex);
+                    raw->commit_wanted = true;
+                }
+                raw->background_wake.notify_one();
+            });
             raw->background = std::thread([raw] { raw->run_background(); });
         }
     }
@@ -124,17 +132,18 @@ void VolumeImpl::run_background() {
     const auto step = std::min<milliseconds>(interval, seconds(1));
     auto last = steady_clock::now();
     std::unique_lock lock(background_mutex);
-    while (!background_wake.wait_for(lock, step, [this] { return stop; })) {
+    for (;;) {
+        background_wake.wait_for(lock, step, [this] { return stop || commit_wanted; });
+        if (stop) return;
+        const bool wanted = std::exchange(commit_wanted, false);
         lock.unlock();
         allocator->windows().drop_idle(Windows::Clock::now());
         // Errors turn the journal read-only and are logged there.
-        if (journal->wants_checkpoint()) {
-            (void)journal->checkpoint();
-            last = steady_clock::now();
-        } else if (steady_clock::now() - last >= interval && journal->has_changes()) {
+        if (wanted || (steady_clock::now() - last >= interval && journal->has_changes())) {
             (void)journal->commit(journal->running_sequence());
             last = steady_clock::now();
         }
+        if (journal->wants_checkpoint()) (void)journal->checkpoint();
         lock.lock();
     }
 }

@@ -111,8 +111,8 @@ TEST_CASE("each class of damage is found") {
     CHECK(finds(image, "links but its record says 9"));
     image.become(damaged_record([](InodeRecord& r) { r.size = 77; }, kRootIno));
     CHECK(finds(image, "entries but its record says 77"));
-    image.become(damaged_record([](InodeRecord& r) { r.blocks = 5; }, 8));
-    CHECK(finds(image, "blocks but its record says 5"));
+    image.become(damaged_record([](InodeRecord& r) { r.blocks = 555; }, 8));
+    CHECK(finds(image, "blocks but its record says 555"));
     image.become(damaged_record([](InodeRecord& r) { r.parent = 9; }, 8));
     CHECK(finds(image, "does not point back"));
     image.become(damaged_record([](InodeRecord& r) { r.flags = kInodePinned; }, 9));

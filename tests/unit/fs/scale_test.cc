@@ -127,6 +127,25 @@ TEST_CASE("memory is bounded and cost stays flat as files become many") {
 #endif
 }
 
+TEST_CASE("a large volume is mounted soon, in little memory") {
+    const QuietLog quiet;
+    const ImageFile image(1ull << 40);
+    {
+        auto device = image.open();
+        EXO_REQUIRE_OK(mkfs(*device, {}));
+    }
+    const uint64_t before = resident_bytes();
+    const double mounting = microseconds_each(1, [&](uint64_t) {
+        auto v = Volume::open(image.open(), {});
+        EXO_REQUIRE_OK(v);
+        CHECK((*v)->statfs().blocks == (1ull << 40) / 4096);
+        CHECK(resident_bytes() < before + (64u << 20));
+        EXO_REQUIRE_OK((*v)->close());
+    });
+    MESSAGE("1 TiB mounted and unmounted in " << mounting / 1000 << " ms");
+    CHECK(mounting < 5e6);  // ten times what it takes, for machines under load
+}
+
 TEST_CASE("threads on different files: what an operation takes") {
     const QuietLog quiet;
     const uint64_t rounds = getenv("EXO_TEST_SCALE") ? 100000 : 2000;

@@ -56,6 +56,56 @@ TEST_CASE("what was set aside is there for those who need it") {
     require_sound(device);
 }
 
+TEST_CASE("free space that does not fit into memory is counted, and found when it is needed") {
+    MemoryDevice device = fresh_image(512u << 20);  // five groups
+    Superblock superblock;
+    device.peek(0, &superblock, sizeof superblock);
+    auto journal = Journal::open(device, superblock, {});
+    EXO_REQUIRE_OK(journal);
+    uint64_t all = 0;
+    {
+        auto allocator = Allocator::open(device, **journal, superblock, false);
+        EXO_REQUIRE_OK(allocator);
+        all = (*allocator)->free_blocks();
+    }
+    auto opened = Allocator::open(device, **journal, superblock, false, 2);
+    EXO_REQUIRE_OK(opened);
+    Allocator& allocator = **opened;
+    CHECK(allocator.free_blocks() == all);
+    const auto take = [&](uint64_t blocks, uint64_t& taken) {
+        auto handle = (*journal)->begin();
+        EXO_REQUIRE_OK(handle);
+        auto room = allocator.reserve(blocks, 0, Purpose::kData);
+        if (!room) return false;
+        auto run = allocator.allocate(*handle, std::move(*room));
+        EXO_REQUIRE_OK(run);
+        taken += run->count;
+        handle->commit();
+        return true;
+    };
+    uint64_t taken = 0;
+    while (take(kGroupBlocks, taken)) continue;
+    CHECK(taken < 2 * kGroupBlocks);
+    // A block freed where nothing is in memory is not used before its transaction is durable.
+    const BlockNo freed = 4 * kGroupBlocks + 100;
+    {
+        auto handle = (*journal)->begin();
+        EXO_REQUIRE_OK(handle);
+        EXO_REQUIRE_OK(allocator.mark_used(*handle, {freed, 10}));
+        EXO_REQUIRE_OK(allocator.free(*handle, {freed, 10}, false));
+        handle->commit();
+    }
+    int groups = 0;
+    while (*allocator.load_more()) groups++;
+    CHECK(groups == 3);  // all but the one with the freed blocks
+    EXO_REQUIRE_OK((*journal)->checkpoint());
+    CHECK(*allocator.load_more());
+    CHECK_FALSE(*allocator.load_more());
+    while (take(kGroupBlocks, taken)) continue;
+    CHECK(taken + allocator.reserve_blocks() == all);
+    CHECK(allocator.free_blocks() == allocator.reserve_blocks());
+}
+
 TEST_CASE("a window serves its file at the goal only, and the oldest goes first") {
     MemoryDevice device = fresh_image(64u << 20);
     Superblock superblock;
