@@ -33,10 +33,22 @@ util-linux procps e2fsprogs | mounting, processes and a file system to compare w
 dmsetup | a stacked device, which exo must refuse
 # Test and check
 fio attr acl | exercise the file system
+fuse2fs bindfs python3 | file systems to compare with, and what runs the comparison
 sparse | static checks of the kernel module
 perl | checkpatch, the kernel's style checker
 clang-tidy-19 clang-format-19 | static checks and layout of C++; the version is the one both releases have
 shellcheck | static checks of shell
+END
+}
+
+# What only tools/check uses: too much to install for a look at exo.
+exo_check_packages() {
+    cat <<'END'
+# Real work on a mount, and a recorder of writes that shares nothing with exo
+git sqlite3 | work on the file system
+postgresql | the same; a big one
+python3 | replays the recorder's log
+qemu-system-common qemu-utils | qemu-storage-daemon, the recorder
 END
 }
 
@@ -45,7 +57,7 @@ END
 # shellcheck disable=SC2034  # used by apt.sh
 exo_libbpf_version=1:1.4
 
-# The names alone.
+# exo_package_names LIST...: the names alone of what these print.
 exo_package_names() {
-    exo_packages | sed -n '/^#/!s/ *|.*//p' | tr ' ' '\n'
+    "$@" | sed -n '/^#/!s/ *|.*//p' | tr ' ' '\n'
 }
