@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Who may change mode, owner and times, what that drops, and which times each operation sets.
 #include <fcntl.h>
-#include <linux/stat.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 #include <functional>
 #include <set>
