@@ -285,7 +285,7 @@ class InodePass {
     }
 
     void attributes(const InodeRecord& record) {
-        AttributeChecker checker(c_.hash_key);
+        AttributeChecker checker(c_.hash_key, S_ISDIR(record.mode));
         uint64_t bad = 0;
         tree(record, TreeRoot::kXattr, [&](uint64_t key, std::span<const std::byte> piece) {
             if (checker.feed(key, piece) == AttributeChecker::Verdict::kBad) bad++;

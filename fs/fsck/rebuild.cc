@@ -52,7 +52,7 @@ class Rebuild {
                 return std::ranges::binary_search(content.nodes, block);
             });
             if (shared > 0) attributes.records.clear();
-            keep_whole_attributes(attributes.records);
+            keep_whole_attributes(attributes.records, fresh);
             old_nodes.insert(old_nodes.end(), attributes.nodes.begin(), attributes.nodes.end());
             EXO_TRY_ASSIGN(attribute_nodes, build_tree(c_, ino_, attributes.records,
                                                        fresh.xattr_root, kXattrRootBytes));
@@ -221,9 +221,9 @@ class Rebuild {
         return bytes > 0 && bytes <= 4095 && (work_.lost.empty() || bytes == before_.size);
     }
 
-    void keep_whole_attributes(std::vector<TreeRecord>& records) {
+    void keep_whole_attributes(std::vector<TreeRecord>& records, InodeRecord& fresh) {
         std::vector<TreeRecord> result, part;
-        AttributeChecker checker(c_.hash_key);
+        AttributeChecker checker(c_.hash_key, S_ISDIR(before_.mode));
         for (TreeRecord& item : records) {
             auto verdict = checker.feed(item.key, item.value);
             if (verdict == AttributeChecker::Verdict::kBad) {
@@ -237,6 +237,8 @@ class Rebuild {
             part.clear();
         }
         records = std::move(result);
+        // The bits of the group were the mask of the ACL: they may allow more than it did.
+        if (checker.bad_access_acl()) fresh.mode = fresh.mode & ~uint32_t(S_IRWXG);
     }
 
     Result<> remove(InodeRecord& record, std::vector<BlockNo> nodes) {

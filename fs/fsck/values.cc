@@ -6,6 +6,7 @@
 
 #include "fs/node/attributes.h"
 #include "fs/node/directory.h"
+#include "fs/volume/posix_acl.h"
 
 namespace exo::fsck {
 
@@ -44,6 +45,15 @@ std::vector<std::byte> make_entry(Ino ino, uint8_t type, std::string_view name) 
     return bytes;
 }
 
+bool AttributeChecker::name_allowed(std::string_view name) const {
+    if (name.find('\0') != name.npos) return false;
+    if (name == kAclAccessName || (name == kAclDefaultName && of_directory_)) return true;
+    return std::ranges::any_of(std::array<std::string_view, 3>{"user.", "trusted.", "security."},
+                               [&](std::string_view space) {
+                                   return name.starts_with(space) && name.size() > space.size();
+                               });
+}
+
 bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
     constexpr uint64_t kKeysOfHash = kAttributePieces * kAttributeTies;
     AttributeHead head;
@@ -54,8 +64,7 @@ bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
         return false;
     const std::string_view name(reinterpret_cast<const char*>(piece.data()) + sizeof head,
                                 head.name_bytes);
-    if (name.find('\0') != name.npos ||
-        attribute_key(hash_key_, name) != (key & ~(kKeysOfHash - 1)) ||
+    if (!name_allowed(name) || attribute_key(hash_key_, name) != (key & ~(kKeysOfHash - 1)) ||
         piece.size() - used != std::min<size_t>(kAttributePieceBytes - used, head.value_bytes))
         return false;
     if (const uint64_t base = key & ~(kKeysOfHash - 1); base != base_) {
@@ -64,25 +73,33 @@ bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
     }
     if (std::ranges::find(names_, name) != names_.end()) return false;
     names_.emplace_back(name);
-    first_ = key;
+    is_acl_ = name == kAclAccessName || name == kAclDefaultName;
+    acl_.clear();
+    if (is_acl_) acl_.assign(piece.begin() + ptrdiff_t(used), piece.end());
     next_ = key + 1;
     left_ = head.value_bytes - (piece.size() - used);
     return true;
 }
 
+AttributeChecker::Verdict AttributeChecker::progress() {
+    if (left_ > 0) return Verdict::kPart;
+    if (!is_acl_) return Verdict::kWhole;
+    const auto acl = parse_acl(acl_);
+    if (acl && !acl->empty()) return Verdict::kWhole;
+    bad_access_acl_ = bad_access_acl_ || names_.back() == kAclAccessName;
+    return Verdict::kBad;
+}
+
 AttributeChecker::Verdict AttributeChecker::feed(uint64_t key, std::span<const std::byte> piece) {
-    if (left_ == 0) {
-        if (!starts(key, piece)) return Verdict::kBad;
-        return left_ == 0 ? Verdict::kWhole : Verdict::kPart;
-    }
+    if (left_ == 0) return starts(key, piece) ? progress() : Verdict::kBad;
     if (key != next_ || piece.size() != std::min(kAttributePieceBytes, left_)) {
-        left_ = 0;
-        // What was half read is lost; this may be the start of another.
+        left_ = 0;  // what was half read is lost; this may be the start of another
         return Verdict::kBad;
     }
     next_++;
     left_ -= piece.size();
-    return left_ == 0 ? Verdict::kWhole : Verdict::kPart;
+    if (is_acl_) acl_.insert(acl_.end(), piece.begin(), piece.end());
+    return progress();
 }
 
 }  // namespace exo::fsck

@@ -32,18 +32,24 @@ std::vector<std::byte> make_entry(Ino ino, uint8_t type, std::string_view name);
 // Attributes come in pieces: feed them in order.
 class AttributeChecker {
   public:
-    explicit AttributeChecker(const std::array<uint8_t, 16>& hash_key) : hash_key_(hash_key) {}
+    AttributeChecker(const std::array<uint8_t, 16>& hash_key, bool of_directory)
+        : hash_key_(hash_key), of_directory_(of_directory) {}
     enum class Verdict : uint8_t { kBad, kPart, kWhole };
-    // kBad: this piece fits nowhere. kWhole: the attribute that starts at first_key() is complete.
+    // kBad: this piece fits nowhere. kWhole: the attribute that it ends is complete.
     Verdict feed(uint64_t key, std::span<const std::byte> piece);
-    uint64_t first_key() const { return first_; }
     bool between() const { return left_ == 0; }  // no attribute is half read
-    void reset() { left_ = 0; }
+    bool bad_access_acl() const { return bad_access_acl_; }
 
   private:
     bool starts(uint64_t key, std::span<const std::byte> piece);
+    bool name_allowed(std::string_view name) const;
+    Verdict progress();
     const std::array<uint8_t, 16>& hash_key_;
-    uint64_t first_ = 0, next_ = 0;
+    const bool of_directory_;
+    bool bad_access_acl_ = false;
+    std::vector<std::byte> acl_;  // the value, if it is an ACL
+    bool is_acl_ = false;
+    uint64_t next_ = 0;
     size_t left_ = 0;  // bytes of the value to come
     uint64_t base_ = UINT64_MAX;
     std::vector<std::string> names_;  // that share the base

@@ -6,6 +6,7 @@
 
 #include "fs/format/journal_format.h"
 #include "fs/node/directory.h"
+#include "fs/volume/posix_acl.h"
 #include "fs/volume/superblock_io.h"
 
 namespace exo::test {
@@ -307,6 +308,18 @@ std::vector<DamageCase> make_cases() {
                  true);
          },
          {"/tagged"}},
+        {"malformed ACL",
+         Damage::kAttribute,
+         [](Image& i) {
+             Surgeon(i).change_value(
+                 ino_of("/shared"),
+                 [](uint64_t, std::byte* value, size_t) {
+                     value[sizeof(AttributeHead) + kAclAccessName.size()] = std::byte{9};
+                     return true;
+                 },
+                 true);
+         },
+         {"/shared"}},
         {"root of attributes", Damage::kAttribute,
          record("/plain", [](InodeRecord& r) { r.xattr_root[0] = std::byte{99}; })},
         {"no root directory",

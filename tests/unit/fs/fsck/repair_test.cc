@@ -123,6 +123,17 @@ TEST_CASE("blocks of two files: one user gets a copy, another user nothing") {
     }
 }
 
+TEST_CASE("who loses an ACL does not leave its mask to the group") {
+    const QuietLog quiet;
+    MemoryDevice image(sample().image);
+    const auto test = std::ranges::find(damage_cases(), "malformed ACL", &DamageCase::name);
+    REQUIRE(test != damage_cases().end());
+    test->seed(image);
+    CHECK(run(image, FsckMode::kRepair).repaired > 0);
+    auto v = mount(image);
+    CHECK(v->getattr(sample().inos.at("/shared"))->mode == (S_IFREG | 0600));
+}
+
 TEST_CASE("a lost directory comes back with its names, closed to others") {
     const QuietLog quiet;
     MemoryDevice image(sample().image);

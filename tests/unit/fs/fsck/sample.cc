@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "fs/volume/posix_acl.h"
+
 namespace exo::test {
 
 namespace {
@@ -55,6 +57,14 @@ Sample make_sample() {
         EXO_REQUIRE_OK(v->set_xattr(s.inos["/tagged"], "user.tag" + std::to_string(i),
                                     bytes_of(value), XattrMode::kSet));
     }
+    put(s, *v, kRootIno, "shared", "/shared", "with an ACL");
+    const Acl acl{{kAclUserObj, 6, UINT32_MAX},
+                  {kAclUser, 4, 1001},
+                  {kAclGroupObj, 0, UINT32_MAX},
+                  {kAclMask, 6, UINT32_MAX},
+                  {kAclOther, 0, UINT32_MAX}};
+    EXO_REQUIRE_OK(
+        v->set_xattr(s.inos["/shared"], kAclAccessName, encode_acl(acl), XattrMode::kSet));
     put(s, *v, kRootIno, "gone", "/gone", std::string(9000, 'g'));
     EXO_REQUIRE_OK(v->set_pinned(s.inos["/gone"], true));
     EXO_REQUIRE_OK(v->unlink(kRootIno, "gone"));
