@@ -19,7 +19,7 @@ sum() { # TITLE FILE...
 }
 states=$(sum 'crash states' "$folder"/cuts-*.out)
 points=$(sum 'injection points' "$folder"/errors-*.out)
-echo "crash states tried: $states; I/O errors injected: $points"
+echo "crash states tried: $states; I/O errors injected: $points" | tee "$folder/total.out"
 [ "$states" -ge "$least" ] || {
     echo "at least $least crash states are wanted"
     exit 1

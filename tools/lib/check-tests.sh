@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# The stages of tools/check that run tests: unit, asan, fuse, harness, vm. Each tells its counts.
+# The stages of tools/check that run tests: unit, asan, fuse, workloads, harness, vm. Each tells its
+# counts.
 # shellcheck disable=SC2154  # build and patterns are set in tools/check
 
 # Labels of tests that are not run on every machine, or not with everything.
-not_unit='fuse|vm|bench|long'
+not_unit='fuse|workload|vm|bench|long'
 
 # run_ctest FOLDER CTEST_ARGUMENT...: runs and counts.
 run_ctest() {
@@ -36,7 +37,10 @@ junit_number() { # ATTRIBUTE FILE: of the test suite
 }
 
 stage_unit() {
-    run_ctest "$build" -LE "$not_unit"
+    local status=0
+    run_ctest "$build" -LE "$not_unit" || status=$?
+    sed 's/^/note /' "$build/tests/crash/total.out" 2>/dev/null || true
+    return "$status"
 }
 
 # In a folder of its own: sanitizers change every object file.
@@ -49,6 +53,15 @@ stage_asan() {
 # Mounts share one kernel table and one fusermount: one after the other.
 stage_fuse() {
     run_ctest "$build" -L fuse -j 1
+}
+
+# Real work on a mounted volume, one after the other: each uses all CPUs.
+stage_workloads() {
+    local status=0 output=$build/check/workloads.out
+    "$EXO_TOP/tests/workloads/run" --exo "$build/bin/exo" "${patterns[@]}" 2>&1 |
+        tee "$output" || status=$?
+    counts_of workloads "$output" || status=1
+    return "$status"
 }
 
 # counts_of NAME: takes the last line "NAME: N passed, N failed, N skipped" of this stage's output.
