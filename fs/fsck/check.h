@@ -78,10 +78,10 @@ struct Check {
     Superblock sb{};
     bool writable = false;  // repairs may be written at the end
     std::unique_ptr<Journal> journal;
-    std::optional<Image> image;
-    std::optional<Space> space;     // everything that is used
-    std::optional<Space> metadata;  // of that, what is not file data
-    std::optional<Space> retired;   // given up in this run: not to be used again before it ends
+    std::unique_ptr<Image> image;
+    std::unique_ptr<Space> space;     // everything that is used
+    std::unique_ptr<Space> metadata;  // of that, what is not file data
+    std::unique_ptr<Space> retired;   // given up in this run: not to be used again before it ends
     std::array<uint8_t, 16> hash_key{};
     uint32_t stamp = 0;  // a generation that was not used before, where the old one is lost
 

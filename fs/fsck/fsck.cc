@@ -27,10 +27,10 @@ void claim_fixed(Check& c) {
 
 Result<> run_passes(Check& c) {
     EXO_TRY(check_superblocks(c));
-    c.image.emplace(c.device, c.sb);
-    c.space.emplace(c.sb.size_blocks);
-    c.metadata.emplace(c.sb.size_blocks);
-    c.retired.emplace(c.sb.size_blocks);
+    c.image = std::make_unique<fsck::Image>(c.device, c.sb);
+    c.space = std::make_unique<fsck::Space>(c.sb.size_blocks);
+    c.metadata = std::make_unique<fsck::Space>(c.sb.size_blocks);
+    c.retired = std::make_unique<fsck::Space>(c.sb.size_blocks);
     memcpy(c.hash_key.data(), c.sb.hash_key, c.hash_key.size());
     c.stamp = uint32_t(time(nullptr)) | 1;
     claim_fixed(c);

@@ -47,11 +47,14 @@ void Image::read_ahead(const std::vector<BlockNo>& blocks) {
     ahead_.clear();
     std::vector<MutablePageRef> pages;
     std::vector<iovec> buffers;
+    pages.reserve(blocks.size());
+    buffers.reserve(blocks.size());
     for (size_t i = 0; i < blocks.size(); i++) {
         pages.push_back(allocate_page());
         buffers.push_back({pages.back()->bytes, kBlockBytes});
     }
     std::vector<IoRequest> requests;
+    requests.reserve(blocks.size());
     for (size_t i = 0; i < blocks.size(); i++)
         requests.push_back({IoKind::kRead, blocks[i] * kBlockBytes, {&buffers[i], 1}});
     if (!device_.run(requests)) return;  // one by one, then, when they are needed
@@ -110,6 +113,7 @@ Result<> Image::write_back(Journal& journal) {
     if (!copies_.empty()) EXO_TRY(device_.flush());
     copies_.clear();
     std::vector<std::pair<bool, BlockNo>> order;
+    order.reserve(changed_.size());
     for (const auto& [block, change] : changed_) order.emplace_back(!change.fresh, block);
     std::ranges::sort(order);
     for (size_t at = 0; at < order.size();) {

@@ -52,6 +52,9 @@ const DamageClass& damage_class(Damage damage) {
 namespace fsck {
 
 bool Problems::found(Damage damage, std::string text) {
+    // What others are told to do is being done.
+    constexpr std::string_view kAdvice = ": run fsck.exo";
+    for (size_t at; (at = text.find(kAdvice)) != text.npos;) text.erase(at, kAdvice.size());
     const DamageClass& about = damage_class(damage);
     report_.found++;
     if (!about.safe) all_safe_ = false;

@@ -40,8 +40,7 @@ class Rebuild {
                            build_tree(c_, ino_, content.records, fresh.data_root, kDataRootBytes));
         }
         if (S_ISREG(before_.mode))
-            for (const TreeRecord& item : content.records)
-                data += parse_extent(*c_.space, item.key, item.value)->count;
+            for (const TreeRecord& item : content.records) data += extent_of(item).count;
 
         TreeContent attributes = read_tree(c_, ino_, before_, TreeRoot::kXattr);
         uint64_t attribute_nodes = attributes.nodes.size();
@@ -69,6 +68,11 @@ class Rebuild {
     }
 
   private:
+    // Of a record that was found to be good before.
+    FileExtent extent_of(const TreeRecord& item) const {
+        return parse_extent(*c_.space, item.key, item.value).value_or(FileExtent{});
+    }
+
     bool lost(uint64_t key) const {
         return std::ranges::any_of(work_.lost, [&](const KeyRange& range) {
             return key >= range.low && key <= range.high;
@@ -90,8 +94,9 @@ class Rebuild {
                     std::ranges::lower_bound(records, node.key(i), {}, &TreeRecord::key);
                 if (!fits(records, at, node.key(i), value)) continue;
                 if (S_ISREG(before_.mode)) {
-                    const auto extent = parse_extent(*c_.space, node.key(i), value);
-                    (void)c_.space->claim(extent->disk, extent->count);
+                    const FileExtent extent =
+                        parse_extent(*c_.space, node.key(i), value).value_or(FileExtent{});
+                    (void)c_.space->claim(extent.disk, extent.count);
                 }
                 records.insert(at, {node.key(i), {value.begin(), value.end()}});
             }
@@ -104,10 +109,10 @@ class Rebuild {
         if (at != records.end() && at->key == key) return false;
         if (!S_ISREG(before_.mode)) return true;
         const auto extent = parse_extent(*c_.space, key, value);
-        if (at != records.end() && at->key - key < extent->count) return false;
+        if (!extent || (at != records.end() && at->key - key < extent->count)) return false;
         if (at == records.begin()) return true;
-        const auto before = parse_extent(*c_.space, std::prev(at)->key, std::prev(at)->value);
-        return before->file_block + before->count <= key;
+        const FileExtent before = extent_of(*std::prev(at));
+        return before.file_block + before.count <= key;
     }
 
     bool acceptable(uint64_t key, std::span<const std::byte> value) {
@@ -151,7 +156,7 @@ class Rebuild {
         std::vector<TreeRecord> result;
         auto next_cut = work_.cuts.begin();
         for (const TreeRecord& item : records) {
-            const FileExtent extent = *parse_extent(*c_.space, item.key, item.value);
+            const FileExtent extent = extent_of(item);
             uint64_t at = extent.file_block;
             const uint64_t end = at + extent.count;
             auto keep = [&](uint64_t to) {
@@ -196,9 +201,9 @@ class Rebuild {
     void grow_to_fit(InodeRecord& record, const std::vector<TreeRecord>& records) {
         if ((record.flags & kInodeOrphan) != 0) return;
         for (const TreeRecord& item : records) {
-            const auto extent = parse_extent(*c_.space, item.key, item.value);
-            const uint64_t end = (extent->file_block + extent->count) * kBlockBytes;
-            if (!extent->unwritten && end >= record.size + kBlockBytes) record.size = end;
+            const FileExtent extent = extent_of(item);
+            const uint64_t end = (extent.file_block + extent.count) * kBlockBytes;
+            if (!extent.unwritten && end >= record.size + kBlockBytes) record.size = end;
         }
     }
 
