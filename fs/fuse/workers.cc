@@ -19,6 +19,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kPolling{50};
 // Requests this close to each other are worth polling for.
 constexpr std::chrono::microseconds kClose{150};
+// Who gives up the CPU for so long shares it with others' work. Then there is no polling for as
+// many requests.
+constexpr std::chrono::microseconds kCrowded{300};
+constexpr unsigned kCrowdedWaits = 2000;
 // A leader may be stuck so long before the watchdog helps.
 constexpr std::chrono::milliseconds kWatchPeriod{1};
 // The watchdog sleeps after so many periods without a request.
@@ -110,10 +114,18 @@ bool Workers::lead(unsigned number) {
 
 bool Workers::wait_for_request() {
     const auto start = Clock::now();
-    if (requests_are_close_) {
+    if (waits_without_polling_ > 0) {
+        --waits_without_polling_;
+    } else if (requests_are_close_) {
         while (!poll_()) {
-            if (Clock::now() - start > kPolling) break;
+            const auto now = Clock::now();
+            if (now - start > kPolling) break;
             sched_yield();  // whoever is going to ask may be waiting for this CPU
+            if (Clock::now() - now > kCrowded) {
+                // It was somebody with work for long: who sleeps is woken before that one ends.
+                waits_without_polling_ = kCrowdedWaits;
+                break;
+            }
         }
     }
     if (!wait_()) {

@@ -73,6 +73,7 @@ class Workers {
 
     // The leader's: whether the last request came soon after the one before.
     bool requests_are_close_ = false;
+    unsigned waits_without_polling_ = 0;
 };
 
 }  // namespace exo::fuse
