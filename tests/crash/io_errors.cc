@@ -42,7 +42,7 @@ class ErrorTrial {
     bool prepare() {
         auto base = fresh_volume();
         if (!base) return say(base.error());
-        start_.emplace(*base);
+        start_.become(*base);
         FaultyDevice device(*base);
         device.start_recording();
         auto volume = open(device);
@@ -51,7 +51,7 @@ class ErrorTrial {
         if (!reference) return say(reference.error());
         reference_ = std::move(*reference);
         if (auto done = (*volume)->sync(); !done) return say(done.error());
-        crashed_.emplace(*base);  // now, so that the next mount has a log to replay
+        crashed_.become(*base);  // now, so that the next mount has a log to replay
         if (auto done = (*volume)->close(); !done) return say(done.error());
         return true;
     }
@@ -111,7 +111,7 @@ class ErrorTrial {
         const std::string where =
             std::string(workload_.name) + ", " + fault_name + ", request " + std::to_string(n);
         watch(where);
-        MemoryDevice image(*start_);
+        MemoryDevice image(start_);
         FaultyDevice device(image);
         device.start_recording();
         device.fail_request(n, fault);
@@ -136,7 +136,7 @@ class ErrorTrial {
         if (must_tell && !told) verdict_.fail(where, "no call returned an error");
         // The step that failed may show.
         if (done < script_.steps().size()) note(history, done, device.records());
-        power_cut(*start_, device, history, history.moments() - 1, where);
+        power_cut(start_, device, history, history.moments() - 1, where);
         return kind;
     }
 
@@ -184,7 +184,7 @@ class ErrorTrial {
         const std::string where = std::string(workload_.name) + ", mount after a crash, " +
                                   fault_name + ", request " + std::to_string(n);
         watch(where);
-        MemoryDevice image(*crashed_);
+        MemoryDevice image(crashed_);
         FaultyDevice device(image);
         device.start_recording();
         device.fail_request(n, fault);
@@ -197,14 +197,14 @@ class ErrorTrial {
         count(kind);
         History history;
         history.begin(0, without_times(reference_.moment(reference_.moments() - 1).seen));
-        power_cut(*crashed_, device, history, 0, where);
+        power_cut(crashed_, device, history, 0, where);
         return kind;
     }
 
     void power_cut(const MemoryDevice& start, const FaultyDevice& device, const History& history,
                    size_t last, const std::string& where) {
         CrashStates states(start, device.log());
-        Trial trial(verdict_, history, settings_, true);
+        Trial trial(verdict_, history, settings_, points_);
         trial.cut(states, device.records(), last, 2, where);
         states_ += trial.states();
     }
@@ -212,7 +212,7 @@ class ErrorTrial {
     const Workload& workload_;
     const Script script_;
     const Settings& settings_;
-    std::optional<MemoryDevice> start_, crashed_;
+    MemoryDevice start_{kImageBytes}, crashed_{kImageBytes};
     History reference_;
     Verdict verdict_;
     uint64_t requests_ = 0, mount_requests_ = 0, points_ = 0, states_ = 0, kinds_[5] = {};

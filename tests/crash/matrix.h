@@ -15,9 +15,9 @@ namespace exo::test {
 
 inline constexpr uint64_t kImageBytes = 16u << 20;
 
-// EXO_CRASH_SEED, and EXO_CRASH_FACTOR for longer runs.
+// EXO_CRASH_SEED, and EXO_CRASH_STATES: about how many power cuts each workload suffers.
 struct Settings {
-    uint64_t seed, factor;
+    uint64_t seed, states;
     static Settings from_environment();
 };
 
@@ -41,9 +41,15 @@ struct Depth {
 // Counts the images that it tries.
 class Trial {
   public:
-    // timeless: times are not compared, since the history is of another run.
-    Trial(Verdict& verdict, const History& history, const Settings& settings, bool timeless = false)
-        : verdict_(verdict), history_(history), random_(settings.seed), timeless_(timeless) {}
+    Trial(Verdict& verdict, const History& history, const Settings& settings)
+        : verdict_(verdict), history_(history), random_(settings.seed) {}
+    // For one of many short trials with a history of another run: times are not compared.
+    Trial(Verdict& verdict, const History& history, const Settings& settings, uint64_t number)
+        : verdict_(verdict),
+          history_(history),
+          random_(settings.seed + number),
+          timeless_(true),
+          sample_(number * 3) {}
     // `last`: the newest moment that may show.
     void image(const MemoryDevice& image, size_t records, size_t last, const std::string& where,
                const Depth& depth);
@@ -62,7 +68,8 @@ class Trial {
     Verdict& verdict_;
     const History& history_;
     std::mt19937_64 random_;
-    bool timeless_;
+    bool timeless_ = false;
+    uint64_t sample_ = 0;  // where in the round of depths it is
     uint64_t states_ = 0, second_crashes_ = 0;
 };
 

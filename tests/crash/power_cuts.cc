@@ -8,8 +8,6 @@
 namespace exo::test {
 
 namespace {
-constexpr uint64_t kStatesPerWorkload = 1400;  // about; times EXO_CRASH_FACTOR
-
 // Notes what a step did that has just succeeded.
 Result<> note_step(History& history, const Step& step, Volume& volume, size_t records) {
     EXO_TRY_ASSIGN(Snapshot seen, see(volume));
@@ -67,7 +65,7 @@ bool power_cuts(const Workload& workload, const Settings& settings) {
     Trial trial(verdict, *history, settings);
     CrashStates states(start, device.log());
     const size_t cuts = device.records() + 1;
-    const size_t each = size_t(std::max<uint64_t>(3, kStatesPerWorkload * settings.factor / cuts));
+    const size_t each = size_t(std::max<uint64_t>(3, settings.states / cuts));
     for (size_t cut = 0; cut < cuts; cut++)
         trial.cut(states, cut, newest_moment(*history, cut), each, workload.name);
     printf(

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Runs one trial of one workload and keeps what it printed, for total.sh: run.sh PROGRAM FOLDER TRIAL
-# WORKLOAD
+# WORKLOAD STATES. EXO_CRASH_STATES in the environment comes before STATES, for longer runs.
 set -euo pipefail
 output=$2/$3-$4.out
 rm -f "$output"
-"$1" "$3" "$4" | tee "$output.part"
+EXO_CRASH_STATES=${EXO_CRASH_STATES:-$5} "$1" "$3" "$4" | tee "$output.part"
 mv "$output.part" "$output"

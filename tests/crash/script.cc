@@ -91,32 +91,32 @@ Script& Script::custom(std::string what, std::function<Result<>(Play&)> action) 
     return *this;
 }
 
-Script& Script::create(std::string path, uint32_t mode) {
-    return mknod(std::move(path), S_IFREG | mode, 0);
+Script& Script::create(const std::string& path, uint32_t mode) {
+    return mknod(path, S_IFREG | mode, 0);
 }
 
-Script& Script::mknod(std::string path, uint32_t mode, uint64_t rdev) {
+Script& Script::mknod(const std::string& path, uint32_t mode, uint64_t rdev) {
     return custom("create " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place at, place(play, path));
         return drop(play, play.volume.create(at.dir.ino(), at.name, mode, 0, 0, rdev));
     });
 }
 
-Script& Script::mkdir(std::string path) {
+Script& Script::mkdir(const std::string& path) {
     return custom("mkdir " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place at, place(play, path));
         return drop(play, play.volume.mkdir(at.dir.ino(), at.name, 0755, 0, 0));
     });
 }
 
-Script& Script::symlink(std::string path, std::string target) {
+Script& Script::symlink(const std::string& path, const std::string& target) {
     return custom("symlink " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place at, place(play, path));
         return drop(play, play.volume.symlink(at.dir.ino(), at.name, target, 0, 0));
     });
 }
 
-Script& Script::link(std::string from, std::string to) {
+Script& Script::link(const std::string& from, const std::string& to) {
     return custom("link " + from + " " + to, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, from));
         EXO_TRY_ASSIGN(const Place at, place(play, to));
@@ -124,25 +124,25 @@ Script& Script::link(std::string from, std::string to) {
     });
 }
 
-Script& Script::name(std::string slot, std::string path) {
-    return link("@" + slot, std::move(path));
+Script& Script::name(const std::string& slot, const std::string& path) {
+    return link("@" + slot, path);
 }
 
-Script& Script::unlink(std::string path) {
+Script& Script::unlink(const std::string& path) {
     return custom("unlink " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place at, place(play, path));
         return play.volume.unlink(at.dir.ino(), at.name);
     });
 }
 
-Script& Script::rmdir(std::string path) {
+Script& Script::rmdir(const std::string& path) {
     return custom("rmdir " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place at, place(play, path));
         return play.volume.rmdir(at.dir.ino(), at.name);
     });
 }
 
-Script& Script::rename(std::string from, std::string to, RenameMode mode) {
+Script& Script::rename(const std::string& from, const std::string& to, RenameMode mode) {
     return custom("rename " + from + " " + to, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Place a, place(play, from));
         EXO_TRY_ASSIGN(const Place b, place(play, to));
@@ -150,7 +150,7 @@ Script& Script::rename(std::string from, std::string to, RenameMode mode) {
     });
 }
 
-Script& Script::unnamed(std::string slot) {
+Script& Script::unnamed(const std::string& slot) {
     return custom("create unnamed " + slot, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const FileAttr attr, play.volume.create_unnamed(kRootIno, 0600, 0, 0));
         play.held[slot] = attr.ino;
@@ -158,14 +158,14 @@ Script& Script::unnamed(std::string slot) {
     });
 }
 
-Script& Script::hold(std::string path, std::string slot) {
+Script& Script::hold(const std::string& path, const std::string& slot) {
     return custom("open " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(play.held[slot], play.find(path));
         return {};
     });
 }
 
-Script& Script::release(std::string slot) {
+Script& Script::release(const std::string& slot) {
     return custom("close " + slot, [=](Play& play) -> Result<> {
         if (auto it = play.held.find(slot); it != play.held.end()) {
             play.volume.close_ref(it->second);
@@ -175,7 +175,7 @@ Script& Script::release(std::string slot) {
     });
 }
 
-Script& Script::write(std::string path, uint64_t offset, size_t length, char fill) {
+Script& Script::write(const std::string& path, uint64_t offset, size_t length, char fill) {
     Step& step =
         add("write " + path + " " + std::to_string(offset) + "+" + std::to_string(length),
             [=](Play& play) -> Result<> {
@@ -189,8 +189,8 @@ Script& Script::write(std::string path, uint64_t offset, size_t length, char fil
     return *this;
 }
 
-Script& Script::copy(std::string from, uint64_t from_offset, std::string to, uint64_t to_offset,
-                     size_t length) {
+Script& Script::copy(const std::string& from, uint64_t from_offset, const std::string& to,
+                     uint64_t to_offset, size_t length) {
     Step& step = add("copy " + from + " to " + to, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref source, open(play, from));
         EXO_TRY_ASSIGN(const Ref target, open(play, to));
@@ -208,15 +208,15 @@ Script& Script::copy(std::string from, uint64_t from_offset, std::string to, uin
     return *this;
 }
 
-Script& Script::truncate(std::string path, uint64_t size) {
+Script& Script::truncate(const std::string& path, uint64_t size) {
     return custom("truncate " + path + " " + std::to_string(size), [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.truncate(file.ino(), size);
     });
 }
 
-Script& Script::fallocate(std::string path, FallocateMode mode, uint64_t offset, uint64_t length,
-                          bool keep_size) {
+Script& Script::fallocate(const std::string& path, FallocateMode mode, uint64_t offset,
+                          uint64_t length, bool keep_size) {
     const char* verb = mode == FallocateMode::kAllocate    ? "allocate "
                        : mode == FallocateMode::kPunchHole ? "punch "
                                                            : "zero ";
@@ -240,27 +240,28 @@ std::function<Result<>(Play&)> set(const std::string& path, const SetAttr& chang
 }
 }  // namespace
 
-Script& Script::chmod(std::string path, uint32_t mode) {
+Script& Script::chmod(const std::string& path, uint32_t mode) {
     SetAttr changes;
     changes.mode = mode;
     return custom("chmod " + path, set(path, changes));
 }
 
-Script& Script::chown(std::string path, uint32_t uid, uint32_t gid) {
+Script& Script::chown(const std::string& path, uint32_t uid, uint32_t gid) {
     SetAttr changes;
     changes.uid = uid;
     changes.gid = gid;
     return custom("chown " + path, set(path, changes));
 }
 
-Script& Script::utimens(std::string path, int64_t seconds) {
+Script& Script::utimens(const std::string& path, int64_t seconds) {
     SetAttr changes;
     changes.atime = timespec{seconds, 123456789};
     changes.mtime = timespec{seconds + 1, 987654321};
     return custom("utimens " + path, set(path, changes));
 }
 
-Script& Script::set_xattr(std::string path, std::string name, std::string value) {
+Script& Script::set_xattr(const std::string& path, const std::string& name,
+                          const std::string& value) {
     return custom("setfattr " + path + " " + name, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.set_xattr(file.ino(), name, std::as_bytes(std::span(value)),
@@ -268,14 +269,14 @@ Script& Script::set_xattr(std::string path, std::string name, std::string value)
     });
 }
 
-Script& Script::remove_xattr(std::string path, std::string name) {
+Script& Script::remove_xattr(const std::string& path, const std::string& name) {
     return custom("remove " + name + " of " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.remove_xattr(file.ino(), name);
     });
 }
 
-Script& Script::set_acl(std::string path, bool access, uint32_t user) {
+Script& Script::set_acl(const std::string& path, bool access, uint32_t user) {
     // As the kernel's struct posix_acl_xattr_header and _entry: owner, user, group, mask, others.
     std::string acl("\x02\0\0\0", 4);
     auto entry = [&](uint16_t tag, uint16_t rights, uint32_t id) {
@@ -288,11 +289,10 @@ Script& Script::set_acl(std::string path, bool access, uint32_t user) {
     entry(0x04, 4, UINT32_MAX);
     entry(0x10, 5, UINT32_MAX);
     entry(0x20, 0, UINT32_MAX);
-    return set_xattr(std::move(path),
-                     access ? "system.posix_acl_access" : "system.posix_acl_default", acl);
+    return set_xattr(path, access ? "system.posix_acl_access" : "system.posix_acl_default", acl);
 }
 
-Script& Script::pin(std::string path) {
+Script& Script::pin(const std::string& path) {
     // Setting a pin makes everything before it durable.
     Step& step = add("pin " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
@@ -303,7 +303,7 @@ Script& Script::pin(std::string path) {
     return *this;
 }
 
-Script& Script::unpin(std::string path) {
+Script& Script::unpin(const std::string& path) {
     return custom("unpin " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.clear_pinned(file.ino());
@@ -315,7 +315,7 @@ Script& Script::sync() {
     return *this;
 }
 
-Script& Script::fsync(std::string path) {
+Script& Script::fsync(const std::string& path) {
     Step& step = add("fsync " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.fsync(file.ino(), false);
@@ -325,7 +325,7 @@ Script& Script::fsync(std::string path) {
     return *this;
 }
 
-Script& Script::fdatasync(std::string path) {
+Script& Script::fdatasync(const std::string& path) {
     Step& step = add("fdatasync " + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
         return play.volume.fsync(file.ino(), true);

@@ -41,45 +41,46 @@ class Script {
     const std::vector<Step>& steps() const { return steps_; }
 
     // Names.
-    Script& create(std::string path, uint32_t mode = 0644);
-    Script& mknod(std::string path, uint32_t mode, uint64_t rdev);
-    Script& mkdir(std::string path);
-    Script& symlink(std::string path, std::string target);
-    Script& link(std::string from, std::string to);
-    Script& unlink(std::string path);
-    Script& rmdir(std::string path);
-    Script& rename(std::string from, std::string to, RenameMode mode = RenameMode::kReplace);
+    Script& create(const std::string& path, uint32_t mode = 0644);
+    Script& mknod(const std::string& path, uint32_t mode, uint64_t rdev);
+    Script& mkdir(const std::string& path);
+    Script& symlink(const std::string& path, const std::string& target);
+    Script& link(const std::string& from, const std::string& to);
+    Script& unlink(const std::string& path);
+    Script& rmdir(const std::string& path);
+    Script& rename(const std::string& from, const std::string& to,
+                   RenameMode mode = RenameMode::kReplace);
     // O_TMPFILE into a slot, and giving it a name.
-    Script& unnamed(std::string slot);
-    Script& name(std::string slot, std::string path);
+    Script& unnamed(const std::string& slot);
+    Script& name(const std::string& slot, const std::string& path);
     // Keeps a file open under a slot's name, or closes it.
-    Script& hold(std::string path, std::string slot);
-    Script& release(std::string slot);
+    Script& hold(const std::string& path, const std::string& slot);
+    Script& release(const std::string& slot);
 
     // Content. Text is made of `fill` and the offset, so that every sector differs. A path that
     // starts with '@' is a slot.
-    Script& write(std::string path, uint64_t offset, size_t length, char fill);
-    Script& truncate(std::string path, uint64_t size);
-    Script& fallocate(std::string path, FallocateMode mode, uint64_t offset, uint64_t length,
+    Script& write(const std::string& path, uint64_t offset, size_t length, char fill);
+    Script& truncate(const std::string& path, uint64_t size);
+    Script& fallocate(const std::string& path, FallocateMode mode, uint64_t offset, uint64_t length,
                       bool keep_size);
-    Script& copy(std::string from, uint64_t from_offset, std::string to, uint64_t to_offset,
-                 size_t length);
+    Script& copy(const std::string& from, uint64_t from_offset, const std::string& to,
+                 uint64_t to_offset, size_t length);
 
     // Attributes and pins.
-    Script& chmod(std::string path, uint32_t mode);
-    Script& chown(std::string path, uint32_t uid, uint32_t gid);
-    Script& utimens(std::string path, int64_t seconds);
-    Script& set_xattr(std::string path, std::string name, std::string value);
-    Script& remove_xattr(std::string path, std::string name);
+    Script& chmod(const std::string& path, uint32_t mode);
+    Script& chown(const std::string& path, uint32_t uid, uint32_t gid);
+    Script& utimens(const std::string& path, int64_t seconds);
+    Script& set_xattr(const std::string& path, const std::string& name, const std::string& value);
+    Script& remove_xattr(const std::string& path, const std::string& name);
     // An access or default ACL that lets one more user in.
-    Script& set_acl(std::string path, bool access, uint32_t user);
-    Script& pin(std::string path);
-    Script& unpin(std::string path);
+    Script& set_acl(const std::string& path, bool access, uint32_t user);
+    Script& pin(const std::string& path);
+    Script& unpin(const std::string& path);
 
     // Durability.
     Script& sync();
-    Script& fsync(std::string path);
-    Script& fdatasync(std::string path);
+    Script& fsync(const std::string& path);
+    Script& fdatasync(const std::string& path);
     Script& trim();
 
     Script& custom(std::string what, std::function<Result<>(Play&)> action);

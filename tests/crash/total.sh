@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Adds up what the trials of crash_cuts_* and crash_errors_* counted: total.sh PROGRAM FOLDER WORKLOAD...
-# Fails when fewer power cuts than promised were tried, or a workload has no test.
+# Adds up what the trials of crash_cuts_* and crash_errors_* counted: total.sh PROGRAM FOLDER LEAST
+# WORKLOAD... Fails when fewer power cuts than LEAST were tried, or a workload has no test.
 set -euo pipefail
-program=$1 folder=$2
-shift 2
-least=20000
+program=$1 folder=$2 least=$3
+shift 3
 
 untested=$(comm -3 <("$program" list | sort) <(printf '%s\n' "$@" | sort))
 if [ -n "$untested" ]; then

@@ -12,11 +12,10 @@ namespace exo::test {
 
 Settings Settings::from_environment() {
     auto number = [](const char* name, uint64_t otherwise) {
-        const char* text = getenv(name);
+        const char* text = getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread
         return text && *text ? strtoull(text, nullptr, 0) : otherwise;
     };
-    return {number("EXO_CRASH_SEED", 20261122),
-            std::max<uint64_t>(number("EXO_CRASH_FACTOR", 1), 1)};
+    return {number("EXO_CRASH_SEED", 20261122), number("EXO_CRASH_STATES", 1400)};
 }
 
 void Verdict::fail(const std::string& where, const std::string& what) {
@@ -159,6 +158,7 @@ void Trial::image(const MemoryDevice& image, size_t records, size_t last, const 
     MemoryDevice copy(image);
     if (auto wrong = look(copy, records, last, depth); !wrong.empty()) {
         verdict_.fail(where, wrong);
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread
         if (const char* keep = getenv("EXO_CRASH_KEEP"); keep && verdict_.failures() == 1) {
             std::vector<char> bytes(image.size_bytes());
             image.peek(0, bytes.data(), bytes.size());
@@ -176,7 +176,7 @@ void Trial::cut(CrashStates& states, size_t records, size_t last, size_t count,
     const size_t images = states.open() == 0 ? 1 : std::max<size_t>(count, 2);
     for (size_t i = 0; i < images; i++) {
         const char* kind = i == 0 ? "nothing unflushed" : i == 1 ? "all" : "some";
-        const uint64_t n = states_;
+        const uint64_t n = sample_++;
         image(i == 0   ? states.none_survive()
               : i == 1 ? states.all_survive()
                        : states.some_survive(random_),

@@ -35,8 +35,8 @@ products "$work/build" >"$work/wanted"
 products "$mnt/build" >"$work/found"
 [ "$(wc -l <"$work/wanted")" -ge 100 ] || fail "the build made too little"
 diff "$work/wanted" "$work/found" || fail "what was built on the mount differs"
-"$mnt/build/examples/tagreader" "$mnt"/tree/tests/data/*.mp3 >"$work/tags-mount"
-"$work/build/examples/tagreader" "$work"/tree/tests/data/*.mp3 >"$work/tags"
+"$mnt/build/examples/tagreader" "$mnt"/tree/tests/data/*.mp3 >"$work/tags-mount" 2>&1
+"$work/build/examples/tagreader" "$work"/tree/tests/data/*.mp3 >"$work/tags" 2>&1
 diff <(sed "s:$work::" "$work/tags") <(sed "s:$mnt::" "$work/tags-mount") ||
     fail "the program built on the mount gives other results"
 
@@ -44,6 +44,7 @@ step "remount and compare again"
 remount_volume
 products "$mnt/build" | diff "$work/wanted" - || fail "what was built changed by the remount"
 diff -r "$work/tree" "$mnt/tree" || fail "the tree changed by the remount"
-(cd "$mnt/build" && make -q 2>/dev/null) || fail "make would build again after a remount: times changed"
+cmake --build "$mnt/build" >"$work/again.log"
+! grep -E 'Building|Linking' "$work/again.log" || fail "make builds again after a remount: times changed"
 unmount_volume
 step "done: $(wc -l <"$work/wanted") products of $sources source files are the same"

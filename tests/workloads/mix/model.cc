@@ -13,6 +13,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <system_error>
 #include <vector>
 
 namespace mix {
@@ -22,8 +23,12 @@ void differs(const std::string& what) {
     _exit(1);
 }
 
+std::string error_text() {
+    return std::generic_category().message(errno);
+}
+
 long check(long result, const std::string& what) {
-    if (result < 0) differs(what + ": " + strerror(errno));
+    if (result < 0) differs(what + ": " + error_text());
     return result;
 }
 
@@ -46,7 +51,7 @@ void Model::compare(const std::string& folder) const {
     for (size_t i = 0; i < folders.size(); i++) {
         const std::string here = folder + "/" + folders[i];
         DIR* dir = opendir(here.c_str());
-        if (!dir) differs("opendir " + here + ": " + strerror(errno));
+        if (!dir) differs("opendir " + here + ": " + error_text());
         while (const dirent* entry = readdir(dir)) {
             const std::string name = entry->d_name;
             if (name == "." || name == "..") continue;

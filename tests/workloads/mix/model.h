@@ -34,6 +34,7 @@ class Model {
 };
 
 [[noreturn]] void differs(const std::string& what);
+std::string error_text();  // of errno
 // For calls that must succeed: ends the process with the name of the call when `result` is < 0.
 long check(long result, const std::string& what);
 std::string read_whole(const std::string& path);

@@ -55,7 +55,7 @@ void Player::rename_something() {
     const int wanted = how == 0 && there ? EEXIST : how == 1 && !there ? ENOENT : 0;
     if ((result == 0 ? 0 : errno) != wanted)
         differs("rename " + old + " to " + to + ": " +
-                (result == 0 ? "should have failed" : strerror(errno)));
+                (result == 0 ? "should have failed" : error_text().c_str()));
     if (wanted != 0) return;
     if (how == 1) {
         std::swap(from->second, target->second);
@@ -89,7 +89,7 @@ void Player::remove_something() {
     const bool empty = child == model_.nodes.end() || !child->first.starts_with(path + "/");
     const int result = rmdir(full(path).c_str());
     if ((result == 0 ? 0 : errno) != (empty ? 0 : ENOTEMPTY))
-        differs("rmdir " + path + ": " + (result == 0 ? "was not empty" : strerror(errno)));
+        differs("rmdir " + path + ": " + (result == 0 ? "was not empty" : error_text().c_str()));
     if (empty) model_.nodes.erase(it);
 }
 
@@ -120,7 +120,7 @@ void Player::operate_on_names() {
         case 0:
         case 1: {
             const int fd = open(where.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-            if ((fd >= 0) == there) differs("create " + path + ": " + strerror(errno));
+            if ((fd >= 0) == there) differs("create " + path + ": " + error_text());
             if (fd < 0) return;
             auto file = std::make_shared<File>(File{some_text()});
             check(write(fd, file->content.data(), file->content.size()), "write " + path);
@@ -130,7 +130,7 @@ void Player::operate_on_names() {
         }
         case 2: {
             const int result = mkdir(where.c_str(), 0755);
-            if ((result == 0) == there) differs("mkdir " + path + ": " + strerror(errno));
+            if ((result == 0) == there) differs("mkdir " + path + ": " + error_text());
             if (!there) model_.nodes[path];
             return;
         }
