@@ -64,7 +64,6 @@ class Walk {
             return lose(low, high,
                         "tree block " + std::to_string(block) + " is used by something else, too");
         outcome.nodes++;
-        const PageRef held = *page;
         enter(node, low, high);
     }
 
