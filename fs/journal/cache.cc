@@ -68,10 +68,11 @@ void Journal::erase_entry(BlockNo block) {
 }
 
 // REQUIRES: the shard's mutex
-void Journal::insert_clean(Shard& s, BlockNo block, PageRef page) {
+void Journal::insert_clean(Shard& s, BlockNo block, PageRef page, bool ahead) {
     auto [it, inserted] = s.entries.try_emplace(block);
     if (!inserted) return;
     it->second.page = std::move(page);
+    it->second.ahead = ahead;
     s.lru.push_front(block);
     it->second.lru = s.lru.begin();
     trim(s);
@@ -86,6 +87,10 @@ Result<PageRef> Journal::read(BlockNo block, BlockType type, uint64_t owner) {
             Entry& entry = it->second;
             if (entry.dirty == 0 && entry.lru != s.lru.begin())
                 s.lru.splice(s.lru.begin(), s.lru, entry.lru);
+            if (entry.ahead) {
+                entry.ahead = false;
+                ahead_used_.fetch_add(1, std::memory_order_relaxed);
+            }
             page = entry.page;
         } else if (auto waiting = s.pending.find(block); waiting != s.pending.end()) {
             page = waiting->second;
@@ -155,7 +160,7 @@ void Journal::prefetch(std::span<const BlockNo> blocks, BlockType type, uint64_t
 // Blocks of inodes come with their neighbours: a directory's inodes tend to be made together.
 Result<> Journal::load_missing() {
     const Missing wanted = missing();
-    if (wanted.type == BlockType::kInodes && wanted.block < volume_blocks_)
+    if (wanted.type == BlockType::kInodes && wanted.block < volume_blocks_ && reading_ahead_pays())
         return load_inodes(wanted);
     auto page = fetch(wanted.block, wanted.type, wanted.owner);
     Shard& s = shard(wanted.block);
@@ -164,6 +169,21 @@ Result<> Journal::load_missing() {
     if (!page) return std::unexpected(page.error());
     insert_clean(s, wanted.block, std::move(*page));
     return {};
+}
+
+// Not where inodes are visited at random among many more than the cache holds. It is tried again
+// now and then.
+bool Journal::reading_ahead_pays() {
+    constexpr uint64_t kRemembered = 4096, kAtLeastOneIn = 8, kTriedOneIn = 32;
+    const uint64_t done = ahead_read_.load(std::memory_order_relaxed);
+    const uint64_t used = ahead_used_.load(std::memory_order_relaxed);
+    if (done > kRemembered) {  // races lose a little of the memory, which is none too exact
+        ahead_read_.store(done / 2, std::memory_order_relaxed);
+        ahead_used_.store(used / 2, std::memory_order_relaxed);
+    }
+    if (done < kRemembered / 4 || used * kAtLeastOneIn >= done) return true;
+    thread_local unsigned refused = 0;
+    return ++refused % kTriedOneIn == 0;
 }
 
 Result<> Journal::load_inodes(const Missing& wanted) {
@@ -191,7 +211,11 @@ Result<> Journal::load_inodes(const Missing& wanted) {
         Shard& s = shard(block);
         std::lock_guard lock(s.mutex);
         if (s.changes_of(block) != changes[i]) continue;
-        if (good && !s.pending.contains(block)) insert_clean(s, block, std::move(pages[i]));
+        if (good && !s.pending.contains(block)) {
+            const bool ahead = block != wanted.block;
+            insert_clean(s, block, std::move(pages[i]), ahead);
+            if (ahead) ahead_read_.fetch_add(1, std::memory_order_relaxed);
+        }
         if (!good && block == wanted.block) return good;
     }
     return {};

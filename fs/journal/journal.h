@@ -99,8 +99,8 @@ class Journal {
     ~Journal();
 
     void set_space_keeper(SpaceKeeper* keeper) { keeper_ = keeper; }
-    // Called, under meta_, when the running transaction is half full: a commit now keeps others from
-    // having to wait for one. Set it before the first handle.
+    // Called, under meta_, when the running transaction is half full: a commit now keeps others
+    // from having to wait for one. Set it before the first handle.
     void set_half_full_hook(std::function<void()> hook) { half_full_ = std::move(hook); }
     bool replayed() const { return replayed_; }
     bool read_only() const { return options_.read_only; }
@@ -164,6 +164,7 @@ class Journal {
         // The transaction that changed it and has not made it pending yet: it stays. 0: clean.
         uint64_t dirty = 0;
         std::list<BlockNo>::iterator lru;
+        bool ahead = false;  // read ahead, and not used since
     };
     static constexpr size_t kChangeCounters = 256;
     struct Shard {
@@ -203,7 +204,8 @@ class Journal {
     Result<> load_missing();
     Result<> load_inodes(const Missing& wanted);
     Result<PageRef> fetch(BlockNo block, BlockType type, uint64_t owner);
-    void insert_clean(Shard& shard, BlockNo block, PageRef page);
+    void insert_clean(Shard& shard, BlockNo block, PageRef page, bool ahead = false);
+    bool reading_ahead_pays();
     void settle(std::span<const PageRef> pages, uint64_t sequence);
     void set_entry(BlockNo block, PageRef page, uint64_t dirty);
     std::pair<PageRef, uint64_t> entry_of(BlockNo block);
@@ -247,6 +249,8 @@ class Journal {
     uint64_t flushed_ = 0;                    // number of the last flush that succeeded
     std::atomic<uint64_t> flushes_begun_{0};  // changed under commit_mutex_
 
+    // How many blocks were read ahead lately, and how many of them were used.
+    std::atomic<uint64_t> ahead_read_{0}, ahead_used_{0};
     Shard shards_[kShards];
 };
 
