@@ -182,7 +182,9 @@ void set_xattr(RawRequest request) {
 
 bool serve_raw(FileSystem& fs, int fd) {
     RawRequest request{fs, fd, {}, served_request()};
-    request.head = *request.take<fuse_in_header>();
+    const auto head = request.take<fuse_in_header>();
+    if (!head) return false;
+    request.head = *head;
     switch (request.head.opcode) {
         case FUSE_TMPFILE:
             make_unnamed(request);
