@@ -18,7 +18,7 @@ run() {
     jobs+=("$name")
     printf '%s\n' "$@" >"$work/$name.options"
     fio --name="$name" --filename="$mnt/$name" --size="$size" --verify=crc32c --verify_fatal=1 \
-        --randseed=20261122 --minimal --output="$work/$name.log" "$@" || {
+        --randseed=20261122 --minimal --aux-path="$work" --output="$work/$name.log" "$@" || {
         tail -n 5 "$work/$name.log"
         fail "fio $name"
     }
@@ -60,7 +60,7 @@ cmp "$work/mirror" "$mnt/holes" || fail "punched and zeroed content differs afte
 for name in "${jobs[@]}"; do
     mapfile -t options <"$work/$name.options"
     fio --name="$name" --filename="$mnt/$name" --size="$size" --verify=crc32c --verify_fatal=1 \
-        --randseed=20261122 --minimal --output="$work/$name.log" "${options[@]}" --verify_only=1 || {
+        --randseed=20261122 --minimal --aux-path="$work" --output="$work/$name.log" "${options[@]}" --verify_only=1 || {
         tail -n 5 "$work/$name.log"
         fail "fio $name after the remount"
     }

@@ -47,7 +47,6 @@ exo_check_packages() {
 # Real work on a mount, and a recorder of writes that shares nothing with exo
 git sqlite3 | work on the file system
 postgresql | the same; a big one
-python3 | replays the recorder's log
 qemu-system-common qemu-utils | qemu-storage-daemon, the recorder
 END
 }
