@@ -143,6 +143,7 @@ void Journal::prefetch(std::span<const BlockNo> blocks, BlockType type, uint64_t
         wanted.push_back({block, s.changes_of(block), std::move(page), buffer});
     }
     std::vector<IoRequest> requests;
+    requests.reserve(wanted.size());
     for (const Wanted& one : wanted)
         requests.push_back({IoKind::kRead, one.block * kBlockBytes, {&one.buffer, 1}});
     if (requests.empty() || !device_.run(requests)) return;

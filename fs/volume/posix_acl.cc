@@ -57,11 +57,17 @@ auto* find_tag(List& acl, AclTag tag) {
     return it == acl.end() ? nullptr : &*it;
 }
 
+// For the entries that every valid ACL has: owner, owning group and others.
+template <typename List>
+auto& basic_entry(List& acl, AclTag tag) {
+    return *std::ranges::find(acl, uint16_t(tag), &AclEntry::tag);
+}
+
 // The entry that the group bits of the mode stand for.
 template <typename List>
 auto& group_class(List& acl) {
     auto* mask = find_tag(acl, kAclMask);
-    return mask ? *mask : *find_tag(acl, kAclGroupObj);
+    return mask ? *mask : basic_entry(acl, kAclGroupObj);
 }
 
 bool says_more_than_mode(const Acl& acl) {
@@ -103,8 +109,8 @@ std::vector<std::byte> encode_acl(const Acl& acl) {
 }
 
 bool acl_to_mode(const Acl& acl, uint32_t& mode) {
-    mode = (mode & ~0777u) | uint32_t(find_tag(acl, kAclUserObj)->perm) << 6 |
-           uint32_t(group_class(acl).perm) << 3 | find_tag(acl, kAclOther)->perm;
+    mode = (mode & ~0777u) | uint32_t(basic_entry(acl, kAclUserObj).perm) << 6 |
+           uint32_t(group_class(acl).perm) << 3 | basic_entry(acl, kAclOther).perm;
     return says_more_than_mode(acl);
 }
 
@@ -112,16 +118,16 @@ bool inherit_acl(Acl& acl, uint32_t& mode) {
     auto limit = [&](AclEntry& entry, unsigned shift) {
         entry.perm = uint16_t(entry.perm & (mode >> shift & 7));
     };
-    limit(*find_tag(acl, kAclUserObj), 6);
+    limit(basic_entry(acl, kAclUserObj), 6);
     limit(group_class(acl), 3);
-    limit(*find_tag(acl, kAclOther), 0);
+    limit(basic_entry(acl, kAclOther), 0);
     return acl_to_mode(acl, mode);
 }
 
 void chmod_acl(Acl& acl, uint32_t mode) {
-    find_tag(acl, kAclUserObj)->perm = uint16_t(mode >> 6 & 7);
+    basic_entry(acl, kAclUserObj).perm = uint16_t(mode >> 6 & 7);
     group_class(acl).perm = uint16_t(mode >> 3 & 7);
-    find_tag(acl, kAclOther)->perm = uint16_t(mode & 7);
+    basic_entry(acl, kAclOther).perm = uint16_t(mode & 7);
 }
 
 }  // namespace exo
