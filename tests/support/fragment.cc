@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Copies a file so that its blocks lie apart on the device: writes each block of the copy and one
-// of a decoy in turn, both synchronously. Usage: exo_fragment SOURCE COPY DECOY
+// Copies a file so that its blocks lie apart on the device: writes every other block first, and
+// those in between after them, each synchronously. Usage: exo_fragment SOURCE COPY
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -27,21 +28,22 @@ int open_or_die(const char* path, int flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::fprintf(stderr, "usage: exo_fragment SOURCE COPY DECOY\n");
+    if (argc != 3) {
+        std::fprintf(stderr, "usage: exo_fragment SOURCE COPY\n");
         return 2;
     }
     const int source = open_or_die(argv[1], O_RDONLY);
     const int copy = open_or_die(argv[2], O_WRONLY | O_CREAT | O_EXCL | O_DIRECT | O_DSYNC);
-    const int decoy = open_or_die(argv[3], O_WRONLY | O_CREAT | O_EXCL | O_DIRECT | O_DSYNC);
     alignas(kBlock) static char block[kBlock];
     off_t size = 0;
-    for (ssize_t got; (got = pread(source, block, kBlock, size)) != 0;) {
+    for (const off_t first : {off_t(0), off_t(kBlock)}) {
+        ssize_t got = 0;
+        for (off_t at = first; (got = pread(source, block, kBlock, at)) > 0; at += 2 * kBlock) {
+            std::memset(block + got, 0, kBlock - size_t(got));
+            if (pwrite(copy, block, kBlock, at) != ssize_t(kBlock)) die(argv[2]);
+            size = std::max(size, at + off_t(got));
+        }
         if (got < 0) die(argv[1]);
-        std::memset(block + got, 0, kBlock - size_t(got));
-        if (pwrite(copy, block, kBlock, size) != ssize_t(kBlock)) die(argv[2]);
-        if (pwrite(decoy, block, kBlock, size) != ssize_t(kBlock)) die(argv[3]);
-        size += got;
     }
     if (ftruncate(copy, size) != 0 || fsync(copy) != 0) die(argv[2]);
     return 0;
