@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # Installing Debian packages: what is missing, as whom, and plain words when it fails. Which
-# packages, and exo_libbpf_version, are told by packages.sh. Needs common.sh.
-# shellcheck disable=SC2154
+# packages is told by packages.sh. Needs common.sh.
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -69,33 +68,42 @@ apt_install() {
         die "installing failed; mend what apt says (often: no network, another apt running, or a full disk), then run tools/setup again"
 }
 
-libbpf_is_new_enough() {
+# installed_is_at_least PACKAGE VERSION
+installed_is_at_least() {
     local version
-    version=$(dpkg-query -W -f '${db:Status-Status} ${Version}' libbpf-dev 2>/dev/null) || return 1
-    [[ $version == installed\ * ]] &&
-        dpkg --compare-versions "${version#installed }" ge "$exo_libbpf_version"
+    version=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null) || return 1
+    [[ $version == installed\ * ]] && dpkg --compare-versions "${version#installed }" ge "$2"
 }
 
-# The newest libbpf-dev on offer, when it is new enough.
-offered_libbpf() {
-    local version
-    version=$(apt-cache madison libbpf-dev | awk '{ print $3 }' | head -n 1)
-    [ -n "$version" ] && dpkg --compare-versions "$version" ge "$exo_libbpf_version" && echo "$version"
+# The newest version on offer.
+offered_version() { # PACKAGE
+    apt-cache madison "$1" | awk '{ print $3 }' | head -n 1
 }
 
-install_libbpf() {
+offered_is_at_least() { # PACKAGE VERSION
     local version
-    if ! version=$(offered_libbpf); then
-        offer_backports
-        version=$(offered_libbpf) ||
-            die "no configured package source offers libbpf-dev >= ${exo_libbpf_version#*:}, which Debian 12 has in bookworm-backports; check the network and run tools/setup again"
+    version=$(offered_version "$1")
+    [ -n "$version" ] && dpkg --compare-versions "$version" ge "$2"
+}
+
+# apt_install_newest VERSION PACKAGE...: the newest of each, from wherever; of the first, at least
+# VERSION. Fails when no source has it, or when apt would have to remove other packages for it.
+apt_install_newest() {
+    local least=$1 package exact=()
+    shift
+    if ! offered_is_at_least "$1" "$least"; then
+        offer_backports "$1 >= ${least#*:}"
+        offered_is_at_least "$1" "$least" || return 1
     fi
-    apt_install "libbpf-dev=$version" "libbpf1=$version"
+    for package in "$@"; do
+        exact+=("$package=$(offered_version "$package")")
+    done
+    apt_run "install: ${exact[*]}" install --no-install-recommends --no-remove "${exact[@]}"
 }
 
 # Adds the release's backports suite, from the mirror this machine uses already. apt takes nothing
 # from it unless asked by version.
-offer_backports() {
+offer_backports() { # WHAT_FOR
     local suite mirror file=/etc/apt/sources.list.d/exo-backports.sources
     # shellcheck source=/dev/null
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}-backports")
@@ -105,7 +113,7 @@ offer_backports() {
     # shellcheck disable=SC2016  # apt expands these
     mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 2>/dev/null |
         sed -n 's/^bookworm //p' | head -n 1)
-    echo "Adding $suite in $file: Debian 12 itself has no libbpf >= ${exo_libbpf_version#*:}"
+    echo "Adding $suite in $file: Debian 12 itself has no $1"
     printf '%s\n' "Types: deb" "URIs: ${mirror:-http://deb.debian.org/debian/}" "Suites: $suite" \
         "Components: main" "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" |
         as_root tee "$file" >/dev/null

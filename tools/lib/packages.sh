@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # The Debian packages exo needs, and what each is for. Only the list; tools/setup installs them.
+# shellcheck disable=SC2034  # used there
 
 # "PACKAGE | what it is for", in groups that start with "# title". Packages with one purpose share
 # a line.
@@ -51,10 +52,12 @@ qemu-system-common qemu-utils | qemu-storage-daemon, the recorder
 END
 }
 
-# libbpf before this version does not know struct_ops of a module. It is not in the list above, as
-# Debian 12 has it in backports only.
-# shellcheck disable=SC2034  # used by apt.sh
+# libbpf before this version does not know struct_ops of a module. On Debian 12 only backports has
+# it, as they alone have a QEMU that emulates well enough (accelerator.sh); neither can be installed
+# by its name alone.
 exo_libbpf_version=1:1.4
+exo_libbpf_packages=(libbpf-dev libbpf1)
+exo_qemu_packages=(qemu-system-x86 qemu-system-common qemu-system-data qemu-utils seabios)
 
 # exo_package_names LIST...: the names alone of what these print.
 exo_package_names() {

@@ -13,24 +13,6 @@ find_kernel_in() {
     release=${found##*/vmlinuz-}
 }
 
-# /dev/kvm alone proves nothing: without svm or vmx in the CPU a KVM guest hangs at once.
-kvm_works() {
-    [ -r /dev/kvm ] && [ -w /dev/kvm ] && grep -qwE 'svm|vmx' /proc/cpuinfo
-}
-
-choose_accelerator() {
-    if [ -n "$icount" ]; then
-        accel=(-accel "tcg,thread=single" -cpu "max,la57=off" -icount "shift=0,sleep=off" -rtc "base=utc,clock=vm")
-        accel_name="TCG, icount"
-    elif [ "${EXO_VM_ACCEL:-}" = kvm ] || { [ -z "${EXO_VM_ACCEL:-}" ] && kvm_works; }; then
-        accel=(-accel kvm -cpu host)
-        accel_name=KVM
-    else
-        accel=(-accel "tcg,thread=multi" -cpu "max,la57=off")
-        accel_name=TCG
-    fi
-}
-
 kernel_command_line() {
     local words=(
         console=ttyS0 ignore_loglevel log_buf_len=4M nokaslr
