@@ -180,11 +180,6 @@ uint64_t Allocator::free_blocks() const {
     return free_.free_blocks() + aside + left_out;
 }
 
-uint64_t Allocator::available_blocks() const {
-    const uint64_t free = free_blocks(), kept = reserve_blocks();
-    return free > kept ? free - kept : 0;
-}
-
 void Allocator::give_back(std::span<const BlockRun> runs) {
     std::lock_guard lock(mutex_);
     for (const BlockRun& run : runs) {

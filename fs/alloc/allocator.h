@@ -85,8 +85,7 @@ class Allocator final : public SpaceKeeper {
     Result<BlockNo> allocate_block(Handle& handle, BlockNo goal, Purpose purpose);
 
     Windows& windows() { return *windows_; }
-    uint64_t free_blocks() const;       // reusable now; what windows set aside is among them
-    uint64_t available_blocks() const;  // of those, for data
+    uint64_t free_blocks() const;  // reusable now; what windows set aside is among them
     uint64_t reserve_blocks() const { return metadata_reserve_ + freeing_reserve_; }
     // Tells the device about free runs in memory of at least `min_blocks`; returns blocks told.
     Result<uint64_t> trim(uint64_t min_blocks);

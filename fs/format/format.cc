@@ -108,10 +108,8 @@ Result<> check_block(const Page& page, BlockNo address, BlockType type, uint64_t
     return {};
 }
 
-bool inode_record_valid(const InodeRecord& record) {
-    if (record.mode == 0) return true;
-    if (record.generation == 0) return false;
-    switch (record.mode & S_IFMT) {
+bool file_type_known(uint32_t mode) {
+    switch (mode & S_IFMT) {
         case S_IFREG:
         case S_IFDIR:
         case S_IFLNK:
@@ -119,10 +117,16 @@ bool inode_record_valid(const InodeRecord& record) {
         case S_IFBLK:
         case S_IFIFO:
         case S_IFSOCK:
-            break;
+            return true;
         default:
             return false;
     }
+}
+
+bool inode_record_valid(const InodeRecord& record) {
+    if (record.mode == 0) return true;
+    if (record.generation == 0) return false;
+    if (!file_type_known(record.mode)) return false;
     if ((record.mode & ~uint32_t(S_IFMT | 07777)) != 0) return false;
     if ((record.flags & ~kInodeKnownFlags) != 0) return false;
     if (record.atime_ns >= 1000000000 || record.mtime_ns >= 1000000000 ||

@@ -99,9 +99,12 @@ struct AttributeHead {
 };
 static_assert(sizeof(AttributeHead) == 5);
 
+inline constexpr size_t kMaxSymlinkBytes = 4095;
 // A symlink's target is cut into values of this size; the key counts from 0.
 inline constexpr size_t kSymlinkPieceBytes = 1000;
 
+// Whether the type bits of a mode name a type of file that a record may have.
+bool file_type_known(uint32_t mode);
 bool inode_record_valid(const InodeRecord& record);
 
 // Bit runs in a bitmap. REQUIRES: first + count within the bitmap

@@ -11,8 +11,6 @@ namespace exo::fsck {
 
 namespace {
 
-constexpr uint64_t kMaxSymlinkBytes = 4095;
-
 class InodePass {
   public:
     explicit InodePass(Check& check) : c_(check) {}
@@ -111,18 +109,8 @@ class InodePass {
 
     // Fields that stand for themselves. False: this is no inode.
     bool basics(InodeRecord& record) {
-        switch (record.mode & S_IFMT) {
-            case S_IFREG:
-            case S_IFDIR:
-            case S_IFLNK:
-            case S_IFCHR:
-            case S_IFBLK:
-            case S_IFIFO:
-            case S_IFSOCK:
-                break;
-            default:
-                return !found(Damage::kInodeRecord, "has a malformed inode record: no known type");
-        }
+        if (!file_type_known(record.mode))
+            return !found(Damage::kInodeRecord, "has a malformed inode record: no known type");
         auto field = [&](bool wrong, const char* what, auto&& mend) {
             if (wrong &&
                 found(Damage::kInodeField, std::string("has a malformed inode record: ") + what))

@@ -55,7 +55,6 @@ bool AttributeChecker::name_allowed(std::string_view name) const {
 }
 
 bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
-    constexpr uint64_t kKeysOfHash = kAttributePieces * kAttributeTies;
     AttributeHead head;
     if (key % kAttributePieces != 0 || piece.size() < sizeof head) return false;
     memcpy(&head, piece.data(), sizeof head);
@@ -64,10 +63,11 @@ bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
         return false;
     const std::string_view name(reinterpret_cast<const char*>(piece.data()) + sizeof head,
                                 head.name_bytes);
-    if (!name_allowed(name) || attribute_key(hash_key_, name) != (key & ~(kKeysOfHash - 1)) ||
+    if (!name_allowed(name) ||
+        attribute_key(hash_key_, name) != (key & ~(kAttributeKeysOfHash - 1)) ||
         piece.size() - used != std::min<size_t>(kAttributePieceBytes - used, head.value_bytes))
         return false;
-    if (const uint64_t base = key & ~(kKeysOfHash - 1); base != base_) {
+    if (const uint64_t base = key & ~(kAttributeKeysOfHash - 1); base != base_) {
         base_ = base;
         names_.clear();
     }

@@ -13,7 +13,6 @@
 #include <span>
 #include <string_view>
 
-#include "fs/base/log.h"
 #include "fs/fuse/connection.h"
 #include "fs/fuse/ops.h"
 
@@ -84,7 +83,7 @@ bool send(const RawRequest& request, int code, std::span<const std::byte> conten
 }
 
 void send_error(const RawRequest& request, const Error& error) {
-    if (!error.message.empty()) log(LogLevel::kError, error.message);
+    log_message(error);
     send(request, error.code);
 }
 

@@ -39,8 +39,12 @@ fuse_entry_param to_entry(const FileAttr& attr) {
     return entry;
 }
 
-void reply_error(fuse_req_t request, const Error& error) {
+void log_message(const Error& error) {
     if (!error.message.empty()) log(LogLevel::kError, error.message);
+}
+
+void reply_error(fuse_req_t request, const Error& error) {
+    log_message(error);
     fuse_reply_err(request, error.code);
 }
 

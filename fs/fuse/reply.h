@@ -29,6 +29,8 @@ bool name_fits(fuse_req_t request, std::string_view name);
 struct stat to_stat(const FileAttr& attr);
 fuse_entry_param to_entry(const FileAttr& attr);
 
+// Plain errno values have no message: they are the caller's business, not the administrator's.
+void log_message(const Error& error);
 void reply_error(fuse_req_t request, const Error& error);
 void reply(fuse_req_t request, const Result<>& result);
 void reply_attr(fuse_req_t request, const Result<FileAttr>& attr);

@@ -9,7 +9,6 @@
 namespace exo {
 
 namespace {
-constexpr uint64_t kKeysOfHash = kAttributePieces * kAttributeTies;
 constexpr unsigned kErasedPerHandle = 8;  // each may free a leaf in another group
 
 // What the first piece says.
@@ -41,7 +40,7 @@ uint64_t pieces_of(const Head& head) {
 }  // namespace
 
 uint64_t attribute_key(const std::array<uint8_t, 16>& hash_key, std::string_view name) {
-    return siphash24(hash_key, name) & ~(kKeysOfHash - 1);
+    return siphash24(hash_key, name) & ~(kAttributeKeysOfHash - 1);
 }
 
 std::unexpected<Error> Attributes::malformed() const {
@@ -54,7 +53,7 @@ Result<std::optional<Attributes::Found>> Attributes::find(std::string_view name)
     std::optional<Found> found;
     bool good = true;
     EXO_TRY(tree_.scan(first, [&](uint64_t key, std::span<const std::byte> piece) {
-        if (key - first >= kKeysOfHash) return false;
+        if (key - first >= kAttributeKeysOfHash) return false;
         if (key % kAttributePieces != 0) return true;
         Head head;
         good = parse_head(piece, head);
@@ -102,7 +101,7 @@ Result<> Attributes::for_each(const Visitor& visit) const {
         if (left == 0) {
             Head head;
             if (key % kAttributePieces != 0 || !parse_head(piece, head)) return false;
-            if (attribute_key(core_.hash_key, head.name) != (key & ~(kKeysOfHash - 1)))
+            if (attribute_key(core_.hash_key, head.name) != (key & ~(kAttributeKeysOfHash - 1)))
                 return false;
             name = head.name;
             value.assign(head.part.begin(), head.part.end());
@@ -129,11 +128,11 @@ Result<> Attributes::insert(Handle& handle, std::string_view name,
     const uint64_t first = attribute_key(core_.hash_key, name);
     uint64_t key = first;
     EXO_TRY(tree_.scan(first, [&](uint64_t taken, std::span<const std::byte>) {
-        if (taken - first >= kKeysOfHash) return false;
+        if (taken - first >= kAttributeKeysOfHash) return false;
         if (taken == key) key += kAttributePieces;
         return taken < key;  // a gap ends it
     }));
-    if (key - first >= kKeysOfHash)
+    if (key - first >= kAttributeKeysOfHash)
         return fail(ENOSPC, "inode " + std::to_string(ino_) +
                                 " has too many extended attributes with the same hash");
     AttributeHead head;

@@ -18,6 +18,7 @@ inline constexpr size_t kMaxAttributeNameBytes = 255;
 inline constexpr size_t kMaxAttributeValueBytes = 65536;
 inline constexpr uint64_t kAttributePieces = 256;  // keys that one attribute owns
 inline constexpr uint64_t kAttributeTies = 256;    // attributes with the same 48-bit hash
+inline constexpr uint64_t kAttributeKeysOfHash = kAttributePieces * kAttributeTies;
 
 // Setting the largest attribute replaces up to 18 leaves by as many, each perhaps in a group of its
 // own, with the bitmaps of both. Fits into a transaction of the smallest journal.

@@ -123,46 +123,6 @@ Result<bool> Tree::empty() const {
     return node.view.level() == 0 && node.view.count() == 0;
 }
 
-Result<> Tree::for_each_node(const std::function<Result<>(BlockNo)>& visit) const {
-    EXO_TRY_ASSIGN(Node top, root());
-    if (top.view.level() == 0) return {};
-    std::vector<std::pair<Node, unsigned>> path;
-    path.emplace_back(std::move(top), 0);
-    while (!path.empty()) {
-        auto& [node, index] = path.back();
-        if (index == node.view.count()) {
-            path.pop_back();
-            continue;
-        }
-        const BlockNo block = node.view.child(index);
-        EXO_TRY(visit(block));
-        EXO_TRY_ASSIGN(Node next, child(node, index));
-        index++;
-        if (next.view.level() > 0) path.emplace_back(std::move(next), 0);
-    }
-    return {};
-}
-
-Result<> Tree::check_bounds() const {
-    EXO_TRY_ASSIGN(const Node top, root());
-    return check_bounds_of(top, 0, UINT64_MAX);
-}
-
-// Keys in [low, high]; recursion is bounded by the level.
-Result<> Tree::check_bounds_of(const Node& node, uint64_t low, uint64_t high) const {
-    const unsigned count = node.view.count();
-    if (count == 0) return {};
-    if (node.view.key(0) < low || node.view.key(count - 1) > high) return malformed(ino_);
-    if (node.view.level() == 0) return {};
-    if (node.view.key(0) != low) return malformed(ino_);
-    for (unsigned i = 0; i < count; i++) {
-        EXO_TRY_ASSIGN(const Node below, child(node, i));
-        EXO_TRY(check_bounds_of(below, node.view.key(i),
-                                i + 1 < count ? node.view.key(i + 1) - 1 : high));
-    }
-    return {};
-}
-
 // -- changes
 
 Result<TreeNodeEditor> Tree::edit(Handle& handle, BlockNo block) {

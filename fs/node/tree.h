@@ -44,10 +44,6 @@ class Tree {
     Result<bool> erase(Handle& handle, uint64_t key);
 
     Result<bool> empty() const;
-    // Calls for every node block; for fsck.
-    Result<> for_each_node(const std::function<Result<>(BlockNo)>& visit) const;
-    // Every key lies within the bounds that the nodes above it give; for fsck.
-    Result<> check_bounds() const;
 
   private:
     struct Node {
@@ -65,7 +61,6 @@ class Tree {
     Result<Node> root() const;
     Result<Node> load(BlockNo block) const;
     Result<Node> child(const Node& parent, unsigned index) const;
-    Result<> check_bounds_of(const Node& node, uint64_t low, uint64_t high) const;
     Result<std::vector<Step>> descend(uint64_t key) const;
     Result<TreeNodeEditor> edit(Handle& handle, BlockNo block);
     Result<BlockNo> new_node(Handle& handle);

@@ -33,7 +33,6 @@
 namespace exo {
 
 inline constexpr size_t kMaxNameBytes = 255;
-inline constexpr size_t kMaxSymlinkBytes = 4095;
 inline constexpr size_t kMaxXattrBytes = 65536;      // of a value
 inline constexpr size_t kMaxXattrListBytes = 65536;  // of all names, each with a zero byte
 

@@ -25,10 +25,6 @@ void FaultyDevice::fail_request(uint64_t n, Fault fault) {
     countdown_ = int64_t(n);
 }
 
-void FaultyDevice::fail_from_now_on(bool writes_only) {
-    broken_ = writes_only ? 1 : 2;
-}
-
 void FaultyDevice::stop_failing() {
     broken_ = 0;
     countdown_ = 0;

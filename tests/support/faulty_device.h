@@ -40,7 +40,6 @@ class FaultyDevice final : public BlockDevice {
     // The n-th request from now (1: the next) fails with EIO; 0: none. Reads, writes, flushes and
     // discards count.
     void fail_request(uint64_t n, Fault fault = Fault::kOnce);
-    void fail_from_now_on(bool writes_only);
     void stop_failing();
     bool failing() const { return countdown_ > 0 || broken_ != 0; }  // an error is still to come
     uint64_t requests() const { return requests_; }

@@ -7,14 +7,7 @@
 need_module
 need_commands exo mkfs.exo mount.exo
 
-# A failure here must not make the next test fail, too.
-clean_up() {
-    if mountpoint -q $MNT; then
-        exo prog unload btree_lookup >/dev/null 2>&1 || true
-        umount $MNT || true
-    fi
-}
-trap clean_up EXIT
+clean_up_lookups_at_exit
 
 fresh_fs "$DRIVE"
 step "build an index of the package lists"

@@ -91,6 +91,15 @@ fresh_fs() {
     mount -t exo "$drive" "$folder"
 }
 
+# A test that fails with the lookup program attached must not make the next one fail, too.
+clean_up_lookups_at_exit() {
+    trap '
+        if mountpoint -q $MNT; then
+            exo prog unload btree_lookup >/dev/null 2>&1 || true
+            umount $MNT || true
+        fi' EXIT
+}
+
 # The module must go now: proves that nothing in it is held any more. It is loaded again after.
 unload_module_check() {
     need_module
