@@ -177,7 +177,7 @@ uint64_t Allocator::free_blocks() const {
     std::lock_guard lock(mutex_);
     uint64_t left_out = 0;
     for (const auto& [group, left] : left_out_) left_out += left.free;
-    return free_.free_blocks() + aside + left_out;
+    return free_.free_blocks() + trimming_ + aside + left_out;
 }
 
 void Allocator::give_back(std::span<const BlockRun> runs) {
@@ -222,12 +222,26 @@ Result<uint64_t> Allocator::trim(uint64_t min_blocks) {
             // Take the run while the device is told, so that nobody writes to it meanwhile.
             std::lock_guard lock(mutex_);
             if (!free_.take_exact(run.start, run.count)) continue;
+            trimming_ += run.count;
         }
-        const Reservation held(this, run);
-        EXO_TRY(device_.discard(run.start * kBlockBytes, run.count * kBlockBytes));
+        const auto done = device_.discard(run.start * kBlockBytes, run.count * kBlockBytes);
+        give_back({&run, 1});
+        {
+            std::lock_guard lock(mutex_);
+            trimming_ -= run.count;
+            trims_++;
+        }
+        trimmed_.notify_all();
+        EXO_TRY(done);
         told += run.count;
     }
     return told;
+}
+
+bool Allocator::wait_for_trim(uint64_t seen) {
+    std::unique_lock lock(mutex_);
+    trimmed_.wait(lock, [&] { return trims_ != seen || trimming_ == 0; });
+    return trims_ != seen;
 }
 
 }  // namespace exo

@@ -5,6 +5,8 @@
 // journal says that they may be reused.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -89,6 +91,11 @@ class Allocator final : public SpaceKeeper {
     uint64_t reserve_blocks() const { return metadata_reserve_ + freeing_reserve_; }
     // Tells the device about free runs in memory of at least `min_blocks`; returns blocks told.
     Result<uint64_t> trim(uint64_t min_blocks);
+    // Free space is nobody's while a trim tells the device of it. Counts how often some came back.
+    uint64_t trims() const { return trims_; }
+    // True when some came back after `seen` was counted; waits for it while a trim has some.
+    // REQUIRES: no reader or handle held
+    bool wait_for_trim(uint64_t seen);
 
     void reusable(std::span<const BlockRun> runs) override;
     void allocation_undone(std::span<const BlockRun> runs) override;
@@ -109,7 +116,10 @@ class Allocator final : public SpaceKeeper {
         uint64_t free = 0;
         uint64_t deferred = 0;  // marked free, but not yet to be used again
     };
-    mutable std::mutex mutex_;  // guards free_, left_out_; a leaf: nothing is locked under it
+    mutable std::mutex mutex_;  // guards free_, left_out_, trimming_; a leaf
+    std::condition_variable trimmed_;
+    uint64_t trimming_ = 0;  // blocks that are nobody's for now
+    std::atomic<uint64_t> trims_ = 0;
     FreeSpace free_;
     std::unordered_map<uint64_t, LeftOut> left_out_;  // by group
     std::unique_ptr<Windows> windows_;                // last: gives its space back to free_

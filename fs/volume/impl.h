@@ -115,13 +115,18 @@ struct VolumeImpl {
     auto with_space(F&& operation) -> decltype(operation()) {
         return retry_space([&] { return look(operation); });
     }
-    // Runs something again that found no space: without preallocated space, and then after a
-    // checkpoint, which brings back blocks that were freed but wait for the log.
+    // Runs something again that found no space: without preallocated space, with what a trim held,
+    // and then after a checkpoint, which brings back blocks that were freed but wait for the log.
     template <typename F>
     auto retry_space(F&& operation) -> decltype(operation()) {
+        uint64_t trims = allocator->trims();
         auto result = operation();
         const auto full = [&] { return !result && result.error().code == ENOSPC; };
         if (full() && allocator->windows().drop_all() > 0) result = operation();
+        while (full() && allocator->wait_for_trim(trims)) {
+            trims = allocator->trims();
+            result = operation();
+        }
         while (full()) {
             EXO_TRY_ASSIGN(const bool more, allocator->load_more());
             if (!more) break;

@@ -23,10 +23,14 @@ class GateDevice final : public BlockDevice {
         std::lock_guard lock(mutex_);
         writes_held_ = true;
     }
+    void hold_discards() {
+        std::lock_guard lock(mutex_);
+        discards_held_ = true;
+    }
     void let_through() {
         std::lock_guard lock(mutex_);
         held_reads_ = nullptr;
-        writes_held_ = false;
+        writes_held_ = discards_held_ = false;
         changed_.notify_all();
     }
     // Returns when somebody waits at the gate.
@@ -36,14 +40,20 @@ class GateDevice final : public BlockDevice {
     }
 
     Result<> run(std::span<const IoRequest> requests) override {
-        for (const IoRequest& request : requests) pass(request.kind, request.offset_bytes);
+        for (const IoRequest& request : requests) {
+            const uint64_t offset = request.offset_bytes;
+            pass([this, read = request.kind == IoKind::kRead, offset] {
+                return read ? held_reads_ && held_reads_(offset) : writes_held_;
+            });
+        }
         return under_.run(requests);
     }
     Result<> flush() override {
-        pass(IoKind::kWrite, 0);
+        pass([this] { return writes_held_; });
         return under_.flush();
     }
     Result<> discard(uint64_t offset, uint64_t length) override {
+        pass([this] { return discards_held_; });
         return under_.discard(offset, length);
     }
     uint64_t size_bytes() const override { return under_.size_bytes(); }
@@ -52,11 +62,8 @@ class GateDevice final : public BlockDevice {
     const std::string& name() const override { return under_.name(); }
 
   private:
-    void pass(IoKind kind, uint64_t offset) {
+    void pass(const std::function<bool()>& held) {
         std::unique_lock lock(mutex_);
-        const auto held = [&] {
-            return kind == IoKind::kRead ? held_reads_ && held_reads_(offset) : writes_held_;
-        };
         if (!held()) return;
         waiting_++;
         changed_.notify_all();
@@ -67,7 +74,7 @@ class GateDevice final : public BlockDevice {
     std::mutex mutex_;  // guards all below
     std::condition_variable changed_;
     std::function<bool(uint64_t)> held_reads_;
-    bool writes_held_ = false;
+    bool writes_held_ = false, discards_held_ = false;
     unsigned waiting_ = 0;
 };
 

@@ -109,6 +109,8 @@ bool goes_on(const std::function<bool()>& operation) {
 
 }  // namespace
 
+TEST_SUITE_BEGIN("threads");
+
 TEST_CASE("threads on shared and own files lose nothing") {
     const QuietLog quiet;
     for (const size_t cache_bytes : {size_t(0), size_t(8u << 20)}) {
@@ -232,3 +234,5 @@ TEST_CASE("those who sync together share a flush") {
     CHECK(counted.requests() - before == 2);  // the first one's, and one for all who came later
     EXO_REQUIRE_OK(v->close());
 }
+
+TEST_SUITE_END();

@@ -146,7 +146,7 @@ TEST_CASE("a large volume is mounted soon, in little memory") {
     CHECK(mounting < 5e6);  // ten times what it takes, for machines under load
 }
 
-TEST_CASE("threads on different files: what an operation takes") {
+TEST_CASE("threads on different files: what an operation takes" * doctest::test_suite("threads")) {
     const QuietLog quiet;
     const uint64_t rounds = getenv("EXO_TEST_SCALE") ? 100000 : 2000;
     for (const unsigned threads : {1u, 2u, 4u}) {

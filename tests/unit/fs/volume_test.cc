@@ -412,7 +412,7 @@ TEST_CASE("a read-only mount changes nothing, also when the log must be replayed
     CHECK(a == b);
 }
 
-TEST_CASE("several threads at once") {
+TEST_CASE("several threads at once" * doctest::test_suite("threads")) {
     MemoryDevice device = fresh_image(64u << 20);
     MountOptions options;
     options.commit_interval_ms = 1;
