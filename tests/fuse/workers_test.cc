@@ -75,6 +75,8 @@ bool soon(Condition&& condition) {
 
 }  // namespace
 
+TEST_SUITE_BEGIN("threads");
+
 TEST_CASE("every request is served once, whatever waits") {
     std::mutex mutex;
     std::multiset<int> served;
@@ -126,3 +128,5 @@ TEST_CASE("after a long pause requests are served as before") {
     CHECK(soon([&] { return served == 2; }));
     under_test.finish();
 }
+
+TEST_SUITE_END();
