@@ -25,10 +25,11 @@ struct exo_extent_map {
 	const u64 *targets;
 };
 
-enum exo_place {
-	EXO_PLACE_DISK,			/* in one extent */
-	EXO_PLACE_HOLE,			/* in no extent */
-	EXO_PLACE_SPLIT,		/* partly in one extent, partly in another or in none */
+/* Bytes of a file that follow each other on the device, or lie in no extent. */
+struct exo_run {
+	u64 len;			/* from the offset that was asked for on */
+	u64 target;			/* offset on the device */
+	bool hole;			/* then there is no target */
 };
 
 struct exo_extent_limits {
@@ -57,23 +58,25 @@ void exo_extent_map_build(struct exo_extent_map *map, void *memory,
 			  const struct exo_extent *extents, u32 count);
 
 /**
- * exo_extent_map_find() - where a read lies on the device
+ * exo_extent_map_find() - where an offset lies on the device, and how far it goes on there
  * @map: of the file
  * @offset: in the file
- * @len: of the read, more than 0; offset + len does not overflow
- * @target: offset on the device, set for EXO_PLACE_DISK only
+ *
+ * The hole behind the last extent ends nowhere: its length reaches the largest offset.
  *
  * Context: any. The map is immutable, so no lock is needed while a reference to its pin is held.
  */
-static inline enum exo_place exo_extent_map_find(const struct exo_extent_map *map, u64 offset,
-						 u32 len, u64 *target)
+static inline struct exo_run exo_extent_map_find(const struct exo_extent_map *map, u64 offset)
 {
 	const u64 *starts = map->starts;
+	struct exo_run run = { 0, 0, true };
 	u32 base = 0, n = map->count;
 	u64 within;
 
-	if (!n || offset < starts[0])
-		return !n || offset + len <= starts[0] ? EXO_PLACE_HOLE : EXO_PLACE_SPLIT;
+	if (!n || offset < starts[0]) {
+		run.len = (n ? starts[0] : ~0ULL) - offset;
+		return run;
+	}
 
 	/* Invariant: starts[base] <= offset, and the last such index lies in [base, base + n). */
 	while (n > 1) {
@@ -85,14 +88,13 @@ static inline enum exo_place exo_extent_map_find(const struct exo_extent_map *ma
 
 	within = offset - starts[base];
 	if (within < map->lengths[base]) {
-		if (len > map->lengths[base] - within)
-			return EXO_PLACE_SPLIT;
-		*target = map->targets[base] + within;
-		return EXO_PLACE_DISK;
+		run.len = map->lengths[base] - within;
+		run.target = map->targets[base] + within;
+		run.hole = false;
+	} else {
+		run.len = (base + 1 < map->count ? starts[base + 1] : ~0ULL) - offset;
 	}
-	if (base + 1 < map->count && starts[base + 1] - offset < len)
-		return EXO_PLACE_SPLIT;
-	return EXO_PLACE_HOLE;
+	return run;
 }
 
 #endif /* EXO_EXTENT_MAP_H */

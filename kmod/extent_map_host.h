@@ -3,6 +3,7 @@
 #ifndef EXO_EXTENT_MAP_HOST_H
 #define EXO_EXTENT_MAP_HOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

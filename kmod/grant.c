@@ -232,6 +232,7 @@ static int set_range(struct exo_grant *grant, const struct exo_grant_open *arg)
 	u32 block_bytes = pin->volume->block_bytes;
 	u64 end;
 
+	grant->file_bytes = pin->size_bytes;
 	grant->file_read_end = round_up(pin->size_bytes, (u64)block_bytes);
 	if (arg->range_start > pin->size_bytes || arg->range_start & (block_bytes - 1))
 		return -ERANGE;

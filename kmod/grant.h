@@ -33,7 +33,8 @@ struct exo_grant {
 	u64 range_start;
 	u64 range_end;			/* exclusive; at most the file's size */
 	u64 read_end;			/* as range_end, but whole blocks at the end of the file */
-	u64 file_read_end;		/* the file's size in whole blocks */
+	u64 file_bytes;
+	u64 file_read_end;		/* file_bytes in whole blocks */
 	u32 hop_limit;
 	u32 in_flight_limit;
 	u64 opened_at_ns;
@@ -71,23 +72,29 @@ extern struct xarray exo_grants;	/* open ones, by id; RCU */
  * @grant: that the read is made on
  * @offset: in the file
  * @len: of the read
- * @max_len: that the traversal allows
+ * @room: for the whole blocks that it touches
  * @block_bytes: logical block of the device
+ *
+ * The grant's range begins and ends with whole blocks, so they are all covered if the read is.
  *
  * Context: any; called for every hop.
  * Return: EXO_END_DONE if it does, else why not.
  */
 static inline enum exo_end exo_grant_check_read(const struct exo_grant *grant, u64 offset, u32 len,
-						u32 max_len, u32 block_bytes)
+						u32 room, u32 block_bytes)
 {
+	u64 mask = block_bytes - 1;
 	u64 end;
 
-	if (!len || len > max_len || (offset | len) & (block_bytes - 1))
-		return EXO_END_MISALIGNED;
-	if (check_add_overflow(offset, (u64)len, &end) || end > grant->file_read_end)
+	if (!len || len > room)
+		return EXO_END_BAD_LENGTH;
+	if (check_add_overflow(offset, (u64)len, &end) || end > grant->file_read_end ||
+	    offset >= grant->file_bytes)
 		return EXO_END_OUT_OF_FILE;
 	if (offset < grant->range_start || end > grant->read_end)
 		return EXO_END_OUT_OF_RANGE;
+	if (((end + mask) & ~mask) - (offset & ~mask) > room)
+		return EXO_END_BAD_LENGTH;
 	return EXO_END_DONE;
 }
 

@@ -127,12 +127,21 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 	return RQ_END_IO_NONE;
 }
 
-/* Points the request at what t->offset and t->len say. */
+/* Of the piece that is due; never too few. */
+static unsigned int segments(const struct exo_traversal *t)
+{
+	u32 bytes = t->volume->segment_bytes;
+
+	return DIV_ROUND_UP(t->piece_at % bytes + t->piece_len, bytes);
+}
+
+/* Points the request at the piece that is due. */
 static void prepare(struct exo_traversal *t, bool with_cgroup)
 {
 	struct exo_volume *volume = t->volume;
 	struct request *rq = t->request;
 	blk_opf_t opf = REQ_OP_READ | (t->polled ? REQ_POLLED : 0);
+	u8 *to = t->buffer + t->piece_at;
 
 	/*
 	 * A bio that a scheduler may see needs its cgroup. One that goes to the driver needs only
@@ -141,12 +150,12 @@ static void prepare(struct exo_traversal *t, bool with_cgroup)
 	bio_init(&t->bio, with_cgroup ? volume->bdev : NULL, &t->bvec, 1, opf);
 	t->bio.bi_bdev = volume->bdev;
 	t->bio.bi_vcnt = 1;
-	bvec_set_page(&t->bvec, virt_to_page(t->block), t->len, 0);
-	t->bio.bi_iter.bi_size = t->len;
+	bvec_set_page(&t->bvec, virt_to_page(to), t->piece_len, offset_in_page(to));
+	t->bio.bi_iter.bi_size = t->piece_len;
 	t->bio.bi_iter.bi_sector = volume->start_sector + (t->disk_offset >> SECTOR_SHIFT);
 
 	rq->__sector = t->bio.bi_iter.bi_sector;
-	blk_rq_bio_prep(rq, &t->bio, DIV_ROUND_UP(t->len, volume->segment_bytes));
+	blk_rq_bio_prep(rq, &t->bio, segments(t));
 }
 
 /*
@@ -446,12 +455,12 @@ static bool in_bounds(const struct exo_traversal *t)
 {
 	const struct exo_volume *volume = t->volume;
 
-	return t->disk_offset + t->len <= bdev_nr_bytes(volume->bdev) &&
-	       t->len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue);
+	return t->disk_offset + t->piece_len <= bdev_nr_bytes(volume->bdev) &&
+	       t->piece_len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue);
 }
 
 /**
- * exo_issue() - read t->len bytes at t->disk_offset
+ * exo_issue() - read the piece that is due
  * @t: driven by the caller, with no read in flight
  * @context: of the caller
  *
@@ -483,7 +492,7 @@ enum exo_issue_result exo_issue(struct exo_traversal *t, enum exo_context contex
 }
 
 /**
- * exo_issue_hole() - the block that is due needs no read
+ * exo_issue_hole() - the piece that is due needs no read
  * @t: driven by the caller, with no read in flight
  *
  * A traversal that wanders through holes must not keep a request that others could use.

@@ -46,9 +46,26 @@ static bool finish_with(struct exo_traversal *t, enum exo_end cause, int error)
 	return false;
 }
 
+/* Finds the place of the piece at t->piece_at. */
+static void next_piece(struct exo_traversal *t)
+{
+	const struct exo_volume *volume = t->volume;
+	struct exo_run run = exo_extent_map_find(&t->grant->pin->map,
+						 t->window_start + t->piece_at);
+
+	t->piece_len = min3(run.len, (u64)t->window_len - t->piece_at, (u64)volume->max_read_bytes);
+	/* A piece that does not begin where a segment does may take one more. */
+	if (unlikely(t->piece_at))
+		t->piece_len = min(t->piece_len,
+				   volume->segments_bytes - t->piece_at % volume->segment_bytes);
+	t->disk_offset = run.target;
+	t->hole = run.hole;
+}
+
 /* Checks the read at t->offset, t->len and finds its place; false = the traversal has ended. */
 static bool place(struct exo_traversal *t)
 {
+	u64 mask = t->volume->block_bytes - 1;
 	enum exo_end refusal;
 
 	refusal = exo_grant_check_read(t->grant, t->offset, t->len, t->hop_bytes,
@@ -56,16 +73,12 @@ static bool place(struct exo_traversal *t)
 	if (refusal != EXO_END_DONE)
 		return finish_with(t, refusal, 0);
 
-	switch (exo_extent_map_find(&t->grant->pin->map, t->offset, t->len, &t->disk_offset)) {
-	case EXO_PLACE_DISK:
-		t->hole = false;
-		return true;
-	case EXO_PLACE_HOLE:
-		t->hole = true;
-		return true;
-	default:
-		return finish_with(t, EXO_END_SPLIT, 0);
-	}
+	t->window_start = t->offset & ~mask;
+	t->window_len = ((t->offset + t->len + mask) & ~mask) - t->window_start;
+	t->piece_at = 0;
+	t->read_device = false;
+	next_piece(t);
+	return true;
 }
 
 /* Acts on what start or step returned; true = the next read stands in t. */
@@ -122,45 +135,60 @@ static void call_finish(struct exo_traversal *t)
 	local_irq_restore(flags);
 }
 
-/* Hands the block that arrived to the program; true = the next read stands in t. */
+/* Hands the block that is complete to the program; true = the next read stands in t. */
 static bool step(struct exo_traversal *t)
 {
 	struct exo_hop *hop = &t->context.hop;
-	enum exo_end stop;
+	u8 *block = t->buffer + (t->offset - t->window_start);
 	u32 valid;
 	int verdict;
 
-	if (t->status)
-		return finish_with(t, EXO_END_IO, blk_status_to_errno(t->status));
-	if (!t->hole)
-		t->bytes += t->len;
-	stop = stopped(t);
-	if (stop != EXO_END_DONE)
-		return finish_with(t, stop, 0);
-
+	if (!t->read_device)
+		t->holes++;
 	/* What the device holds behind the end of the file is nobody's business. */
 	valid = min_t(u64, t->len, hop->file_size - t->offset);
 	if (unlikely(valid < t->len))
-		memset(t->block + valid, 0, t->len - valid);
+		memset(block + valid, 0, t->len - valid);
 
 	hop->offset = t->offset;
 	hop->len = valid;
 	hop->hop = t->hops++;
 	hop->hops_left = t->hop_limit - t->hops;
+	t->block = block;
 	t->block_len = t->len;
 	t->wish = false;
-	t->pause_us = EXO_RETRY_MIN_US;
 
 	verdict = call(t, t->program->ops->step);
-	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, t->hole, verdict);
+	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, !t->read_device, verdict);
 	return take_verdict(t, verdict);
 }
 
 static void answer_hole(struct exo_traversal *t)
 {
-	memset(t->block, 0, t->len);
+	memset(t->buffer + t->piece_at, 0, t->piece_len);
 	t->status = BLK_STS_OK;
-	t->holes++;
+}
+
+/* Takes the piece that arrived; true = the next one, of this read or of another, is due. */
+static bool take_piece(struct exo_traversal *t)
+{
+	enum exo_end stop;
+
+	if (t->status)
+		return finish_with(t, EXO_END_IO, blk_status_to_errno(t->status));
+	if (!t->hole) {
+		t->bytes += t->piece_len;
+		t->read_device = true;
+	}
+	stop = stopped(t);
+	if (stop != EXO_END_DONE)
+		return finish_with(t, stop, 0);
+	t->pause_us = EXO_RETRY_MIN_US;
+	t->piece_at += t->piece_len;
+	if (t->piece_at == t->window_len)
+		return step(t);
+	next_piece(t);
+	return true;
 }
 
 static void count_end(const struct exo_traversal *t)
@@ -274,7 +302,7 @@ static bool pause(struct exo_traversal *t, enum exo_context context)
  * exo_traversal_run() - drive a traversal as far as it goes in this context
  * @t: driven by the caller; must not be touched afterwards, except by a poller
  * @context: of the caller
- * @arrived: a block has arrived; otherwise the read in @t is due
+ * @arrived: a piece has arrived; otherwise the one in @t is due
  *
  * Context: as @context says.
  */
@@ -283,7 +311,7 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 	unsigned int burst = 0;
 
 	for (;;) {
-		if (arrived && !step(t))
+		if (arrived && !take_piece(t))
 			break;
 		if (t->hole) {
 			exo_issue_hole(t);
@@ -379,7 +407,7 @@ static int check_request(const struct exo_grant *grant, const struct exo_travers
 
 	if (arg->flags & ~EXO_TRAVERSE_POLLED || arg->reserved)
 		return -EINVAL;
-	if (!arg->hop_bytes || arg->hop_bytes > volume->max_read_bytes ||
+	if (!arg->hop_bytes || arg->hop_bytes > EXO_MAX_HOP_BYTES ||
 	    arg->hop_bytes & (volume->block_bytes - 1))
 		return -EINVAL;
 	if (arg->args_len > EXO_MAX_ARGS_BYTES || arg->result_len > EXO_MAX_RESULT_BYTES)
@@ -413,8 +441,8 @@ static void traversal_free(struct exo_traversal *t)
 	/* It has run out long ago, but its handler may still be on its way out. */
 	hrtimer_cancel(&t->retry);
 	kvfree(t->area);
-	if (t->block)
-		free_pages_exact(t->block, t->hop_bytes);
+	if (t->buffer)
+		free_pages_exact(t->buffer, t->hop_bytes);
 	exo_grant_put(t->grant);
 	kmem_cache_free(cache, t);
 }
@@ -466,7 +494,7 @@ static struct exo_traversal *traversal_create(struct exo_grant *grant,
 	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
 	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
 	t->offset = arg->start_offset;
-	t->len = arg->hop_bytes;
+	t->len = arg->hop_bytes - (arg->start_offset & (volume->block_bytes - 1));
 	INIT_WORK(&t->work, run_work);
 	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	t->retry.function = retry_now;
@@ -476,8 +504,8 @@ static struct exo_traversal *traversal_create(struct exo_grant *grant,
 
 	/* Zeroed, because a device that answers short must not show what the page held before. */
 	ret = -ENOMEM;
-	t->block = alloc_pages_exact(t->hop_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	if (!t->block)
+	t->buffer = alloc_pages_exact(t->hop_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	if (!t->buffer)
 		goto err_free;
 	ret = copy_areas(t, arg);
 	if (ret)

@@ -35,7 +35,7 @@ struct exo_traversal {
 	struct exo_grant *grant;	/* holds a reference */
 	struct exo_volume *volume;	/* alive while the grant has something in flight */
 	struct exo_program *program;	/* holds a reference until the end */
-	u8 *block;			/* hop_bytes, zeroed at first */
+	u8 *buffer;			/* hop_bytes, zeroed at first */
 	u8 *args;
 	u8 *result;
 	void *area;			/* memory of result and args */
@@ -48,12 +48,24 @@ struct exo_traversal {
 	unsigned long deadline;		/* jiffies */
 	u64 started_ns;
 
-	/* The block at hand and the next one. */
+	/* The block at hand, and the read that is due or in flight. */
+	const u8 *block;		/* in buffer */
 	u32 block_len;			/* bytes of block that are valid; 0 = none arrived */
-	u32 len;			/* of the read that is due or in flight */
+	u32 len;			/* of the read, as the program asked for it */
 	u64 offset;			/* of it, in the file */
-	u64 disk_offset;		/* of it, on the volume */
-	bool hole;			/* it lies in a hole */
+
+	/*
+	 * The logical blocks that the read touches fill the buffer from its beginning, piece by
+	 * piece where they do not follow each other on the device.
+	 */
+	u64 window_start;		/* in the file */
+	u32 window_len;
+	u32 piece_at;			/* in the buffer */
+	u32 piece_len;
+	u64 disk_offset;		/* of the piece, on the volume */
+	bool hole;			/* the piece lies in one */
+	bool read_device;		/* a piece of this read did not */
+
 	bool wish;			/* exo_read() was called */
 	u32 wish_len;
 	u64 wish_offset;

@@ -221,6 +221,12 @@ static int check_device(struct block_device *bdev)
 			bdev);
 		return -EOPNOTSUPP;
 	}
+	/* The pieces of a read lie in its buffer at multiples of a logical block. */
+	if (queue_dma_alignment(queue) >= bdev_logical_block_size(bdev)) {
+		pr_info("exo: %pg wants buffers aligned to %u bytes, more than its blocks of %u; cannot attach\n",
+			bdev, queue_dma_alignment(queue) + 1, bdev_logical_block_size(bdev));
+		return -EOPNOTSUPP;
+	}
 	if (bdev_is_zoned(bdev) || bdev_get_integrity(bdev) ||
 	    bdev_logical_block_size(bdev) > EXO_MAX_LOGICAL_BLOCK_BYTES) {
 		pr_info("exo: %pg is zoned, has an integrity format or blocks over %u bytes; cannot attach\n",
@@ -239,15 +245,16 @@ static void read_geometry(struct exo_volume *volume)
 
 	/*
 	 * A read's buffer is one physically contiguous and naturally aligned run of at most
-	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits alone. A boundary below a
-	 * page is impossible.
+	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits and the place in the buffer
+	 * alone. A boundary below a page is impossible.
 	 */
 	segment_bytes = min3(segment_bytes, (u64)queue_segment_boundary(queue) + 1,
 			     (u64)EXO_MAX_HOP_BYTES);
 	if (!segment_bytes)
 		segment_bytes = EXO_MAX_HOP_BYTES;
-	read_bytes = min3(segment_bytes * queue_max_segments(queue),
-			  (u64)queue_max_sectors(queue) << SECTOR_SHIFT, (u64)EXO_MAX_HOP_BYTES);
+	volume->segments_bytes = segment_bytes * queue_max_segments(queue);
+	read_bytes = min3(volume->segments_bytes, (u64)queue_max_sectors(queue) << SECTOR_SHIFT,
+			  (u64)EXO_MAX_HOP_BYTES);
 
 	volume->queue = queue;
 	volume->block_bytes = bdev_logical_block_size(bdev);

@@ -27,7 +27,8 @@ struct exo_volume {
 	u32 id;
 	u32 block_bytes;		/* logical block */
 	u32 segment_bytes;		/* largest physically contiguous segment the device takes */
-	u32 max_read_bytes;		/* largest single read */
+	u64 segments_bytes;		/* and all that one request may have, together */
+	u32 max_read_bytes;		/* largest piece of a read */
 	bool pollable;
 	u64 size_bytes;
 	sector_t start_sector;		/* of the partition, on the whole disk */

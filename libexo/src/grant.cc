@@ -113,10 +113,8 @@ const char* exo_end__name(uint32_t cause) {
             return "outside the grant's range";
         case EXO_END_OUT_OF_FILE:
             return "outside the file";
-        case EXO_END_MISALIGNED:
-            return "misaligned read";
-        case EXO_END_SPLIT:
-            return "read not contiguous on the device";
+        case EXO_END_BAD_LENGTH:
+            return "read of no or too many bytes";
         case EXO_END_IO:
             return "I/O error";
         case EXO_END_HOP_LIMIT:
@@ -154,11 +152,8 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
         case EXO_END_OUT_OF_FILE:
             code = ENXIO;
             break;
-        case EXO_END_MISALIGNED:
+        case EXO_END_BAD_LENGTH:
             code = EINVAL;
-            break;
-        case EXO_END_SPLIT:
-            code = EXDEV;
             break;
         case EXO_END_HOP_LIMIT:
             code = ELOOP;

@@ -39,29 +39,14 @@ exo_extent_fault check_device(std::vector<exo_extent> extents) {
     return exo_extent_map_check_device_order(extents.data(), static_cast<u32>(extents.size()));
 }
 
-// Byte by byte in blocks, straight from the definition.
-exo_place plain_find(const std::vector<exo_extent>& extents, u64 offset, u32 len, u64* target) {
-    std::vector<u64> where;
-    for (u64 at = offset; at < offset + len; at += kBlock) {
-        u64 place = ~0ULL;
-        for (const exo_extent& e : extents) {
-            if (at >= e.file_offset && at < e.file_offset + e.length) {
-                place = e.disk_offset + at - e.file_offset;
-            }
-        }
-        where.push_back(place);
-    }
-    bool all_holes = std::all_of(where.begin(), where.end(), [](u64 p) { return p == ~0ULL; });
-    if (all_holes) {
-        return EXO_PLACE_HOLE;
-    }
-    for (size_t i = 0; i < where.size(); i++) {
-        if (where[0] == ~0ULL || where[i] != where[0] + i * kBlock) {
-            return EXO_PLACE_SPLIT;
+// Where one block lies, straight from the definition.
+u64 plain_find(const std::vector<exo_extent>& extents, u64 at) {
+    for (const exo_extent& e : extents) {
+        if (at >= e.file_offset && at < e.file_offset + e.length) {
+            return e.disk_offset + at - e.file_offset;
         }
     }
-    *target = where[0];
-    return EXO_PLACE_DISK;
+    return ~0ULL;
 }
 
 }  // namespace
@@ -115,13 +100,19 @@ TEST_CASE("the search agrees with a plain one") {
         REQUIRE(check(extents, 1 << 20, 1ULL << 40) == EXO_EXTENT_OK);
         Map built(extents);
         CHECK(built.map.count <= extents.size());
-        for (u64 offset = 0; offset < 70; offset++) {
-            for (u32 len = 1; len <= 5; len++) {
-                u64 got = 1, wanted = 1;
-                exo_place place =
-                    exo_extent_map_find(&built.map, offset * kBlock, len * kBlock, &got);
-                REQUIRE(place == plain_find(extents, offset * kBlock, len * kBlock, &wanted));
-                REQUIRE(got == wanted);
+        for (u64 offset = 0; offset < 70 * kBlock; offset += kBlock) {
+            exo_run run = exo_extent_map_find(&built.map, offset);
+            u64 wanted = plain_find(extents, offset);
+            REQUIRE(run.hole == (wanted == ~0ULL));
+            if (!run.hole) {
+                REQUIRE(run.target == wanted);
+            }
+            // It goes on so for as long as it says, and no further.
+            u64 end = std::min<u64>(offset + run.len, 80 * kBlock);
+            for (u64 at = offset; at <= end; at += kBlock) {
+                u64 place = plain_find(extents, at);
+                bool same = run.hole ? place == ~0ULL : place == wanted + (at - offset);
+                REQUIRE(same == (at < offset + run.len));
             }
         }
     }
@@ -138,12 +129,13 @@ TEST_CASE("edges of large maps") {
         Map built(extents);
         REQUIRE(built.map.count == count);
         for (u64 i : {0ULL, count / 2ULL, count - 1ULL}) {
-            u64 target = 0;
-            CHECK(exo_extent_map_find(&built.map, i * 2 * kBlock, kBlock, &target) ==
-                  EXO_PLACE_DISK);
-            CHECK(target == (count - i) * kBlock);
-            CHECK(exo_extent_map_find(&built.map, i * 2 * kBlock + kBlock, kBlock, &target) ==
-                  EXO_PLACE_HOLE);
+            exo_run run = exo_extent_map_find(&built.map, i * 2 * kBlock);
+            CHECK_FALSE(run.hole);
+            CHECK(run.target == (count - i) * kBlock);
+            CHECK(run.len == kBlock);
+            run = exo_extent_map_find(&built.map, i * 2 * kBlock + kBlock);
+            CHECK(run.hole);
+            CHECK(run.len == (i + 1 < count ? kBlock : ~0ULL - (i * 2 + 1) * kBlock));
         }
     }
 }

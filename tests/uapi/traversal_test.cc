@@ -83,12 +83,6 @@ TEST_CASE("a fragmented map and holes are translated block by block") {
     CHECK(r.outcome.hops == kBlocks);
     CHECK(r.outcome.holes == kBlocks / 4);
 
-    // Two blocks in one read: neighbours in the file, not on the device; or a block and a hole.
-    for (uint64_t at : {0ULL, 2ULL * 4096, 3ULL * 4096}) {
-        r = run(rig.grant, copy.id(), test_copy_args{}, {.start_offset = at, .hop_bytes = 8192});
-        CHECK(r.outcome.cause == EXO_END_SPLIT);
-        CHECK(r.outcome.file_offset == at);
-    }
 }
 
 TEST_CASE("neighbours on the device are one extent") {
@@ -132,17 +126,27 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
         {"far behind the end", true, 1ULL << 60, 4096, EXO_END_OUT_OF_FILE},
         {"an offset that overflows", true, ~4095ULL, 4096, EXO_END_OUT_OF_FILE},
         {"across the end", true, 64 * 4096, 8192, EXO_END_OUT_OF_FILE},
-        {"nothing", true, 0, 0, EXO_END_MISALIGNED},
-        {"an odd length", true, 0, 4095, EXO_END_MISALIGNED},
-        {"an odd offset", true, 1, 4096, EXO_END_MISALIGNED},
-        {"more than hop_bytes", true, 0, 16384, EXO_END_MISALIGNED},
-        {"the largest length", true, 0, 0xfffff000, EXO_END_MISALIGNED},
+        {"nothing", true, 0, 0, EXO_END_BAD_LENGTH},
+        {"an odd length", true, 0, 4095, EXO_END_DONE},
+        {"an odd offset", true, 1, 4096, EXO_END_DONE},
+        {"all of hop_bytes", true, 0, 8192, EXO_END_DONE},
+        {"blocks over hop_bytes", true, 1, 8192, EXO_END_BAD_LENGTH},
+        {"more than hop_bytes", true, 0, 8193, EXO_END_BAD_LENGTH},
+        {"the largest length", true, 0, 0xffffffff, EXO_END_BAD_LENGTH},
+        {"the last byte", true, kSize - 1, 1, EXO_END_DONE},
+        {"from the last byte on", true, kSize - 1, 101, EXO_END_DONE},
+        {"one byte over the last block", true, kSize - 1, 102, EXO_END_OUT_OF_FILE},
+        {"behind the end, in the last block", true, kSize, 1, EXO_END_OUT_OF_FILE},
         {"the range's first block", false, 8192, 4096, EXO_END_DONE},
         {"the range's last block", false, 20480, 4096, EXO_END_DONE},
         {"before the range", false, 4096, 4096, EXO_END_OUT_OF_RANGE},
         {"across the range's start", false, 4096, 8192, EXO_END_OUT_OF_RANGE},
         {"behind the range", false, 24576, 4096, EXO_END_OUT_OF_RANGE},
         {"across the range's end", false, 20480, 8192, EXO_END_OUT_OF_RANGE},
+        {"the range's first byte", false, 8192, 1, EXO_END_DONE},
+        {"the byte before it", false, 8191, 1, EXO_END_OUT_OF_RANGE},
+        {"the range's last byte", false, 24575, 1, EXO_END_DONE},
+        {"one byte over the range's end", false, 24575, 2, EXO_END_OUT_OF_RANGE},
         {"outside of range and file", false, 65 * 4096, 4096, EXO_END_OUT_OF_FILE},
     };
     for (const auto& row : table) {
@@ -163,8 +167,8 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
     CHECK(run(rig.grant, act.id(), done, {.start_offset = 65 * 4096}).outcome.cause ==
           EXO_END_OUT_OF_FILE);
     CHECK(run(part.fd, act.id(), done, {.start_offset = 0}).outcome.cause == EXO_END_OUT_OF_RANGE);
-    CHECK(run(rig.grant, act.id(), done, {.start_offset = 1}).outcome.cause == EXO_END_MISALIGNED);
-    CHECK(run(rig.grant, act.id(), done, {.start_offset = 1}).outcome.hops == 0);
+    CHECK(run(part.fd, act.id(), done, {.start_offset = 0}).outcome.hops == 0);
+    CHECK(run(rig.grant, act.id(), done, {.start_offset = 1}).outcome.cause == EXO_END_DONE);
 }
 
 TEST_CASE("verdicts") {

@@ -45,7 +45,7 @@ struct exo_info {
 	__u64 features;			/* out: EXO_FEATURE_* */
 	__u32 max_extents;		/* out: extents in one pin */
 	__u32 max_hops;			/* out: highest hop limit */
-	__u32 max_hop_bytes;		/* out: largest single read */
+	__u32 max_hop_bytes;		/* out: largest hop_bytes of a traversal */
 	__u32 max_args_bytes;		/* out: largest argument of a traversal */
 	__u32 max_result_bytes;		/* out: largest result of a traversal */
 	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
@@ -354,18 +354,17 @@ enum exo_end {
 	EXO_END_PROGRAM		= 1,	/* the program gave up: outcome.error is what it returned */
 	EXO_END_OUT_OF_RANGE	= 2,	/* the next read is in the file but outside the grant */
 	EXO_END_OUT_OF_FILE	= 3,	/* the next read is outside the file */
-	EXO_END_MISALIGNED	= 4,	/* offset or length not a multiple of the logical block, or too long */
-	EXO_END_SPLIT		= 5,	/* the next read is not contiguous on the device */
-	EXO_END_IO		= 6,	/* the device failed the read: outcome.error says how */
-	EXO_END_HOP_LIMIT	= 7,
-	EXO_END_TIMEOUT		= 8,
-	EXO_END_CANCELLED	= 9,	/* by a fatal signal */
-	EXO_END_REVOKED		= 10,	/* the grant was cut */
-	EXO_END_DETACHED	= 11,	/* the program was detached */
-	EXO_END_BAD_VERDICT	= 12,	/* the program returned something that is no verdict, or EXO_NEXT
+	EXO_END_BAD_LENGTH	= 4,	/* the next read has no length, or touches more than hop_bytes of blocks */
+	EXO_END_IO		= 5,	/* the device failed the read: outcome.error says how */
+	EXO_END_HOP_LIMIT	= 6,
+	EXO_END_TIMEOUT		= 7,
+	EXO_END_CANCELLED	= 8,	/* by a fatal signal */
+	EXO_END_REVOKED		= 9,	/* the grant was cut */
+	EXO_END_DETACHED	= 10,	/* the program was detached */
+	EXO_END_BAD_VERDICT	= 11,	/* the program returned something that is no verdict, or EXO_NEXT
 					 * without saying what to read
 					 */
-	EXO_END_NO_REQUEST	= 13,	/* the device's queue could not be entered: outcome.error says why */
+	EXO_END_NO_REQUEST	= 12,	/* the device's queue could not be entered: outcome.error says why */
 };
 
 struct exo_outcome {
@@ -378,13 +377,15 @@ struct exo_outcome {
 	__u32 direct;			/* reads reissued inside the completion, mostly its interrupt */
 	__u32 deferred;			/* reads reissued by a worker */
 	__u32 polled;			/* reads reissued by the polling caller */
-	__u32 holes;			/* hops answered with zeros */
+	__u32 holes;			/* hops answered with zeros, no read */
 	__u64 elapsed_ns;
 };
 
 /*
  * EXO_GRANT_TRAVERSE: run one traversal and wait for its end. Returns 0 whenever the
  * traversal started, whatever its end was: read outcome.cause.
+ * A read may begin and end at any byte. The device reads whole logical blocks, in as many pieces as the file has
+ * extents there, and the program sees the bytes that it asked for as one block.
  * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
  * size or over the maximum; E2BIG args_len or result_len; EFAULT; EAGAIN the in-flight limit is reached;
  * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut;
@@ -396,7 +397,7 @@ struct exo_traverse {
 	__u32 flags;			/* in: EXO_TRAVERSE_* */
 	__u32 program_id;		/* in */
 	__u64 start_offset;		/* in: first read, unless the program's start chooses another */
-	__u32 hop_bytes;		/* in: length of the first read and upper bound of each */
+	__u32 hop_bytes;		/* in: room for the logical blocks that one read touches; filled by the first */
 	__u32 hop_limit;		/* in: 0 = the grant's; only ever lowers it */
 	__u32 timeout_ms;		/* in: 0 = default; only ever lowers the maximum */
 	__u32 args_len;			/* in */
