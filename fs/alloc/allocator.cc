@@ -117,6 +117,11 @@ Result<Reservation> Allocator::reserve(uint64_t want, BlockNo goal, Purpose purp
     return Reservation(this, {run.start, run.count});
 }
 
+BlockNo Allocator::close_to(BlockNo goal) const {
+    std::lock_guard lock(mutex_);
+    return free_.close_to(goal);
+}
+
 Result<> Allocator::mark_used(Handle& handle, BlockRun run) {
     EXO_TRY_ASSIGN(Page * page, journal_.modify(handle, bitmap_place(group_of(run.start)),
                                                 BlockType::kBitmap, 0));

@@ -77,6 +77,8 @@ class Allocator final : public SpaceKeeper {
     // One run of 1..want blocks, at the goal if that is free. ENOSPC when there is none for the
     // purpose.
     Result<Reservation> reserve(uint64_t want, BlockNo goal, Purpose purpose);
+    // Where to reserve for who wants to be at `goal` (FreeSpace::close_to).
+    BlockNo close_to(BlockNo goal) const;
     // Marks reserved blocks used. Who has the reservation releases it when the handle is committed.
     Result<> mark_used(Handle& handle, BlockRun run);
     // Marks all of the reservation used; it belongs to the handle then.

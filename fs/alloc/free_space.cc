@@ -92,6 +92,20 @@ FreeSpace::Run FreeSpace::take(uint64_t want, BlockNo goal) {
     return run;
 }
 
+BlockNo FreeSpace::close_to(BlockNo goal) const {
+    constexpr uint64_t kRoom = 16;  // blocks
+    constexpr unsigned kLooks = 64;
+    auto it = by_offset_.upper_bound(goal, OffsetLess());
+    if (it != by_offset_.begin()) {
+        const Extent& before = *std::prev(it);
+        if (goal < before.start + before.count) return goal;
+    }
+    const BlockNo first = it != by_offset_.end() ? it->start : 0;
+    for (unsigned looks = 0; it != by_offset_.end() && looks < kLooks; ++it, ++looks)
+        if (it->count >= kRoom) return it->start;
+    return first;
+}
+
 bool FreeSpace::take_exact(BlockNo start, uint64_t count) {
     auto it = by_offset_.upper_bound(start, OffsetLess());
     if (it == by_offset_.begin()) return false;

@@ -27,6 +27,9 @@ class FreeSpace {
     // Takes up to `want` blocks in one run: at `goal` if that is free, else the smallest extent
     // that holds them all, else the largest there is. Empty when nothing is free.
     Run take(uint64_t want, BlockNo goal);
+    // The block to take for who wants to be at `goal`: itself if it is free, else the first one
+    // behind it with some room, if it is not far. 0: none.
+    BlockNo close_to(BlockNo goal) const;
     // Takes the exact range, if all of it is free.
     bool take_exact(BlockNo start, uint64_t count);
 

@@ -31,7 +31,8 @@ Result<BlockNo> VolumeImpl::goal_of(Ino ino, const ExtentMap& map, uint64_t bloc
     EXO_TRY_ASSIGN(const Segment before, map.extent_before(block));
     const bool follows = before.count > 0 && before.file_block + before.count == block;
     if (!follows) {
-        if (const BlockNo wanted = states.placement(ino); wanted != 0) return wanted;
+        if (const BlockNo wanted = states.placement(ino); wanted != 0)
+            return allocator->close_to(wanted);
     }
     return before.count > 0 ? before.disk + before.count : 0;
 }

@@ -50,8 +50,26 @@ TEST_CASE("a file goes where its placement says, if there is room") {
     const uint64_t placed = v->extents_of(near, 0, 1)->front().disk_offset;
     CHECK(placed >= kGoal + 8192);
     CHECK(placed < kGoal + (4u << 20));
+    // Where another file is already, the next place counts, not one far away.
+    const Ino late = make_file(*v, kRootIno, "late");
+    EXO_REQUIRE_OK(v->set_placement(late, kGoal + 4096));
+    EXO_REQUIRE_OK(v->write(late, 0, bytes_of(std::string(300000, 'l'))));
+    const uint64_t next = v->extents_of(late, 0, 1)->front().disk_offset;
+    CHECK(next >= kGoal + 8192);
+    CHECK(next < kGoal + (1u << 20));
+    // Blocks that follow others stay with them; behind a gap the wish counts again.
+    EXO_REQUIRE_OK(v->set_placement(late, 20u << 20));
+    EXO_REQUIRE_OK(v->write(late, 300000, bytes_of(std::string(300000, 'm'))));
+    CHECK(v->extents_of(late, 0, 10)->size() == 1);
+    EXO_REQUIRE_OK(v->write(late, 10u << 20, bytes_of(std::string(300000, 'n'))));
+    CHECK(v->extents_of(late, 10u << 20, 1)->front().disk_offset == 20u << 20);
+    // Taken back: no more than any other file.
+    EXO_REQUIRE_OK(v->set_placement(late, 0));
+    EXO_REQUIRE_OK(v->write(late, 30u << 20, bytes_of(std::string(4096, 'o'))));
+    CHECK(v->extents_of(late, 30u << 20, 1)->front().disk_offset == (20u << 20) + 303104);
     EXO_CHECK_CODE(v->set_placement(file, 64u << 20), EINVAL);
     EXO_CHECK_CODE(v->set_placement(kRootIno, kGoal), EINVAL);
+    EXO_CHECK_CODE(v->set_placement_near(file, kRootIno), EINVAL);
     EXO_REQUIRE_OK(v->close());
     require_sound(device);
 }

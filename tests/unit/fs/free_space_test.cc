@@ -62,3 +62,18 @@ TEST_CASE("the best fit is taken, and runs do not join across groups") {
     REQUIRE(space.insert(kGroupBlocks, 4));
     CHECK(space.largest() == 5);
 }
+
+TEST_CASE("who wants to be at a place that is taken gets the next one with room") {
+    FreeSpace space;
+    CHECK(space.close_to(50) == 0);
+    REQUIRE(space.insert(100, 50));
+    REQUIRE(space.insert(200, 3));
+    REQUIRE(space.insert(300, 20));
+    REQUIRE(space.insert(400, 2));
+    CHECK(space.close_to(50) == 100);
+    CHECK(space.close_to(120) == 120);
+    CHECK(space.close_to(150) == 300);
+    CHECK(space.close_to(201) == 201);
+    CHECK(space.close_to(330) == 400);  // hardly any room, but nothing else is left
+    CHECK(space.close_to(500) == 0);
+}
