@@ -202,8 +202,8 @@ BlockDevice& Volume::device() {
 Result<uint64_t> Volume::trim(uint64_t min_bytes) {
     if (impl_->read_only) return fail(EROFS);
     // What was freed but is still protected by the log is not offered: it is not in the free space.
-    EXO_TRY_ASSIGN(const uint64_t blocks,
-                   impl_->allocator->trim((min_bytes + kBlockBytes - 1) / kBlockBytes));
+    EXO_TRY_ASSIGN(const uint64_t blocks, impl_->allocator->trim(min_bytes / kBlockBytes +
+                                                                 (min_bytes % kBlockBytes != 0)));
     return blocks * kBlockBytes;
 }
 
