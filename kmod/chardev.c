@@ -26,7 +26,8 @@ static int info(struct exo_ioctl_call *call)
 
 	*arg = (struct exo_info){
 		.abi_version = EXO_ABI_VERSION,
-		.features = EXO_FEATURE_POLLED |
+		.features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
+			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0) |
 			    (exo_issue_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
 		.max_hops = EXO_MAX_HOPS,
@@ -34,6 +35,8 @@ static int info(struct exo_ioctl_call *call)
 		.max_args_bytes = EXO_MAX_ARGS_BYTES,
 		.max_result_bytes = EXO_MAX_RESULT_BYTES,
 		.max_timeout_ms = EXO_MAX_TIMEOUT_MS,
+		.max_blocks_bytes = EXO_MAX_BLOCKS_BYTES,
+		.max_batch = EXO_MAX_BATCH,
 	};
 	return 0;
 }

@@ -175,6 +175,20 @@ void exo_grant_audit(const struct exo_grant *grant, u32 type, int error)
 }
 
 /**
+ * exo_grant_actor() - who opened a grant, for records of what was done with it
+ * @grant: concerned
+ * @actor: filled
+ *
+ * Context: any.
+ */
+void exo_grant_actor(const struct exo_grant *grant, struct exo_actor *actor)
+{
+	actor->uid = from_kuid(&init_user_ns, grant->uid);
+	actor->pid = pid_nr(grant->pid);
+	memcpy(actor->comm, grant->comm, sizeof(actor->comm));
+}
+
+/**
  * exo_grant_close() - the grant's fd has gone
  * @grant: whose fd reference is dropped
  *

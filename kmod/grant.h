@@ -22,6 +22,7 @@
 
 #include "pin.h"
 
+struct exo_actor;
 struct exo_ioctl_call;
 struct exo_user;
 struct pid;
@@ -63,6 +64,7 @@ int exo_grant_enter(struct exo_grant *grant);
 void exo_grant_leave(struct exo_grant *grant);
 void exo_grant_fill_entry(const struct exo_grant *grant, struct exo_grant_entry *entry);
 void exo_grant_audit(const struct exo_grant *grant, u32 type, int error);
+void exo_grant_actor(const struct exo_grant *grant, struct exo_actor *actor);
 u64 exo_grants_now(void);
 
 extern struct xarray exo_grants;	/* open ones, by id; RCU */

@@ -7,7 +7,8 @@
 #include "grant.h"
 #include "grant_fd.h"
 #include "ioctl.h"
-#include "traversal.h"
+#include "traverse_calls.h"
+#include "traverse_uring.h"
 
 static int grant_info(struct exo_ioctl_call *call)
 {
@@ -17,7 +18,8 @@ static int grant_info(struct exo_ioctl_call *call)
 
 static const struct exo_ioctl grant_ioctls[] = {
 	EXO_IOCTL(EXO_GRANT_INFO, sizeof(struct exo_grant_entry), grant_info),
-	EXO_IOCTL(EXO_GRANT_TRAVERSE, sizeof(struct exo_traverse), exo_traversal_ioctl),
+	EXO_IOCTL(EXO_GRANT_TRAVERSE, sizeof(struct exo_traverse), exo_traverse_ioctl),
+	EXO_IOCTL(EXO_GRANT_BATCH, sizeof(struct exo_batch), exo_traverse_batch_ioctl),
 };
 
 static long grant_ioctl(struct file *file, unsigned int command, unsigned long arg)
@@ -59,6 +61,8 @@ const struct file_operations exo_grant_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = grant_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = exo_traverse_uring,
+	.uring_cmd_iopoll = exo_traverse_uring_poll,
 	.poll = grant_poll,
 	.release = grant_release,
 	.show_fdinfo = grant_show_fdinfo,

@@ -13,10 +13,11 @@ struct request_queue;
 
 /* Who drives a traversal right now. */
 enum exo_context {
-	EXO_CONTEXT_CALLER,		/* the ioctl, until its first read is in flight */
+	EXO_CONTEXT_CALLER,		/* a call that waits, until its first read is in flight */
+	EXO_CONTEXT_SUBMITTER,		/* the same, but it has other traversals to start */
 	EXO_CONTEXT_COMPLETION,		/* the driver's completion, whatever context that is */
 	EXO_CONTEXT_WORKER,
-	EXO_CONTEXT_POLLER,		/* the ioctl of a polled traversal, from beginning to end */
+	EXO_CONTEXT_POLLER,		/* of a polled traversal, from beginning to end */
 };
 
 /*
@@ -29,6 +30,7 @@ enum exo_phase {
 	EXO_PHASE_ISSUING,		/* handed to the driver, which has not returned yet */
 	EXO_PHASE_ISSUED,		/* the completion goes on */
 	EXO_PHASE_ARRIVED,		/* the issuer (or poller) goes on */
+	EXO_PHASE_STALLED,		/* no room for the read that is due; the poller tries again */
 };
 
 enum exo_issue_result {

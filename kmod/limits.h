@@ -17,6 +17,12 @@
 #define EXO_MAX_ARGS_BYTES		4096U
 #define EXO_MAX_RESULT_BYTES		65536U
 
+/* Copies of the blocks that one traversal visited. */
+#define EXO_MAX_BLOCKS_BYTES		(1U << 20)
+
+/* Traversals of one batch; how many run at once is the grant's limit. */
+#define EXO_MAX_BATCH			4096U
+
 #define EXO_DEFAULT_TIMEOUT_MS		1000U
 #define EXO_MAX_TIMEOUT_MS		30000U
 

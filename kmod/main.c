@@ -8,7 +8,7 @@
 #include "chardev.h"
 #include "kfuncs.h"
 #include "program_ops.h"
-#include "traversal.h"
+#include "traverse.h"
 
 static int __init exo_init(void)
 {
@@ -17,7 +17,7 @@ static int __init exo_init(void)
 	ret = exo_audit_init();
 	if (ret)
 		return ret;
-	ret = exo_traversal_init();
+	ret = exo_traverse_init();
 	if (ret)
 		goto err_audit;
 	/*
@@ -35,7 +35,7 @@ static int __init exo_init(void)
 	return 0;
 
 err_traversal:
-	exo_traversal_exit();
+	exo_traverse_exit();
 err_audit:
 	exo_audit_exit();
 	return ret;
@@ -44,7 +44,7 @@ err_audit:
 static void __exit exo_exit(void)
 {
 	exo_chardev_exit();
-	exo_traversal_exit();
+	exo_traverse_exit();
 	exo_audit_exit();
 	rcu_barrier();
 }

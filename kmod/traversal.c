@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state machine of a traversal and the ioctl that runs one. How a read gets to the device and
- * back is issue.c's.
+ * The state machine of a traversal. How a read gets to the device and back is issue.c's, how a
+ * caller's request becomes a traversal traverse.c's.
  *
- * The engine (everything from exo_traversal_run() to end()) runs in any context, hard interrupt
- * included, and allocates nothing.
+ * Everything here runs in any context, hard interrupt included, and allocates nothing.
  */
 #include <linux/delay.h>
-#include <linux/fs.h>
-#include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
 
-#include "audit.h"
 #include "extent_map.h"
 #include "grant.h"
-#include "ioctl.h"
 #include "issue.h"
 #include "limits.h"
 #include "pin.h"
@@ -32,12 +24,10 @@
 #include "stats.h"
 #include "trace.h"
 #include "traversal.h"
+#include "traverse.h"
 #include "volume.h"
 
-static struct kmem_cache *cache;
 static struct workqueue_struct *workers;
-
-/* ---- the engine ---- */
 
 static bool finish_with(struct exo_traversal *t, enum exo_end cause, int error)
 {
@@ -135,6 +125,34 @@ static void call_finish(struct exo_traversal *t)
 	local_irq_restore(flags);
 }
 
+/* Copies a block for the caller if there is room for all of it. */
+static void record_block(struct exo_traversal *t, const u8 *block, u32 len)
+{
+	u32 head = 0, at = 0;
+
+	if (t->record & EXO_TRAVERSE_ALL_BLOCKS) {
+		/* One that was left out leaves out all after it. */
+		if (t->blocks_recorded != t->context.hop.hop)
+			return;
+		at = ALIGN(t->blocks_len, sizeof(u64));
+		head = sizeof(struct exo_block_header);
+	}
+	if (at + head + len > t->blocks_room) {
+		if (!head)
+			t->blocks_len = t->blocks_recorded = 0;
+		return;
+	}
+	if (head)
+		*(struct exo_block_header *)(t->blocks + at) = (struct exo_block_header){
+			.file_offset = t->offset,
+			.len = len,
+			.hop = t->context.hop.hop,
+		};
+	memcpy(t->blocks + at + head, block, len);
+	t->blocks_len = at + head + len;
+	t->blocks_recorded = head ? t->blocks_recorded + 1 : 1;
+}
+
 /* Hands the block that is complete to the program; true = the next read stands in t. */
 static bool step(struct exo_traversal *t)
 {
@@ -157,6 +175,8 @@ static bool step(struct exo_traversal *t)
 	t->block = block;
 	t->block_len = t->len;
 	t->wish = false;
+	if (t->record)
+		record_block(t, block, valid);
 
 	verdict = call(t, t->program->ops->step);
 	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, !t->read_device, verdict);
@@ -213,11 +233,9 @@ static void count_end(const struct exo_traversal *t)
 	exo_count(traversals_ended);
 }
 
-static void traversal_free(struct exo_traversal *t);
-
 static void free_work(struct work_struct *work)
 {
-	traversal_free(container_of(work, struct exo_traversal, work));
+	exo_traverse_free(container_of(work, struct exo_traversal, work));
 }
 
 /* Drops the engine's reference. Only if the caller has left is it the last one. */
@@ -229,7 +247,7 @@ static void engine_put(struct exo_traversal *t, enum exo_context context)
 		INIT_WORK(&t->work, free_work);
 		queue_work(workers, &t->work);
 	} else {
-		traversal_free(t);
+		exo_traverse_free(t);
 	}
 }
 
@@ -250,7 +268,7 @@ static void end(struct exo_traversal *t, enum exo_context context)
 	/* From here on blocks of the pin may be reused, and the volume's device may go. */
 	exo_grant_leave(t->grant);
 	t->ended = true;
-	complete(&t->done);
+	t->on_end(t);
 	engine_put(t, context);
 }
 
@@ -275,9 +293,9 @@ static void note_signal(struct exo_traversal *t, enum exo_context context)
 }
 
 /*
- * The queue or the driver has no room for the read that is due. A worker leaves, because the pool
- * has others to serve; the caller sleeps, but never longer than one pause at a time. Returns false
- * when the traversal has ended instead, true when the caller may try again or has left.
+ * The queue or the driver has no room for the read that is due. A caller that has nothing else to
+ * do sleeps, but never longer than one pause at a time; everybody else leaves. Returns false when
+ * the traversal has ended instead, true when a caller may try again or others have left.
  */
 static bool pause(struct exo_traversal *t, enum exo_context context)
 {
@@ -289,11 +307,18 @@ static bool pause(struct exo_traversal *t, enum exo_context context)
 	if (stop != EXO_END_DONE)
 		return finish_with(t, stop, 0);
 	t->pause_us = min(2 * pause_us, EXO_RETRY_MAX_US);
-	if (context == EXO_CONTEXT_WORKER) {
+	switch (context) {
+	case EXO_CONTEXT_CALLER:
+		usleep_range(pause_us, 2 * pause_us);
+		break;
+	case EXO_CONTEXT_POLLER:
+		t->stalled_until_ns = ktime_get_ns() + (u64)pause_us * NSEC_PER_USEC;
+		atomic_set_release(&t->phase, EXO_PHASE_STALLED);
+		break;
+	default:
 		t->arrived = false;
 		hrtimer_start(&t->retry, ns_to_ktime((u64)pause_us * NSEC_PER_USEC), HRTIMER_MODE_REL);
-	} else {
-		usleep_range(pause_us, 2 * pause_us);
+		break;
 	}
 	return true;
 }
@@ -330,7 +355,7 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 					end(t, context);
 					return;
 				}
-				if (context == EXO_CONTEXT_WORKER)
+				if (context != EXO_CONTEXT_CALLER)
 					return;
 				arrived = false;
 				continue;
@@ -392,140 +417,36 @@ void exo_traversal_arrived(struct exo_traversal *t)
 	time->spent_ns += local_clock() - begin_ns;
 }
 
+/**
+ * exo_traversal_poll() - look once for what a polled traversal is waiting for, and go on with it
+ * @t: polled and started, driven by nobody else
+ *
+ * Context: process.
+ */
+void exo_traversal_poll(struct exo_traversal *t)
+{
+	switch (atomic_read_acquire(&t->phase)) {
+	case EXO_PHASE_ARRIVED:
+		atomic_set(&t->phase, EXO_PHASE_OWNED);
+		exo_traversal_run(t, EXO_CONTEXT_POLLER, true);
+		break;
+	case EXO_PHASE_STALLED:
+		if (ktime_get_ns() < t->stalled_until_ns)
+			break;
+		atomic_set(&t->phase, EXO_PHASE_OWNED);
+		exo_traversal_run(t, EXO_CONTEXT_POLLER, false);
+		break;
+	default:
+		exo_issue_poll(t);
+		break;
+	}
+}
+
 static void run_work(struct work_struct *work)
 {
 	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
 
 	exo_traversal_run(t, EXO_CONTEXT_WORKER, t->arrived);
-}
-
-/* ---- the caller's side ---- */
-
-static int check_request(const struct exo_grant *grant, const struct exo_traverse *arg)
-{
-	const struct exo_volume *volume = grant->pin->volume;
-
-	if (arg->flags & ~EXO_TRAVERSE_POLLED || arg->reserved)
-		return -EINVAL;
-	if (!arg->hop_bytes || arg->hop_bytes > EXO_MAX_HOP_BYTES ||
-	    arg->hop_bytes & (volume->block_bytes - 1))
-		return -EINVAL;
-	if (arg->args_len > EXO_MAX_ARGS_BYTES || arg->result_len > EXO_MAX_RESULT_BYTES)
-		return -E2BIG;
-	if (arg->flags & EXO_TRAVERSE_POLLED && !volume->pollable)
-		return -EOPNOTSUPP;
-	return 0;
-}
-
-static bool own_verdict(const struct exo_traversal *t)
-{
-	return t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM;
-}
-
-static void traversal_free(struct exo_traversal *t)
-{
-	if (t->ran && !own_verdict(t))
-		exo_audit_as(&(struct exo_audit_event){
-			.type = EXO_AUDIT_TRAVERSAL_FAILED,
-			.error = t->error,
-			.cause = t->cause,
-			.volume_id = t->volume->id,
-			.ino = t->grant->pin->ino,
-			.generation = t->grant->pin->generation,
-			.grant_id = t->grant->id,
-			.program_id = t->program_id,
-			.hop = t->hops,
-			.file_offset = t->offset,
-			.length = t->len,
-		}, &t->actor);
-	/* It has run out long ago, but its handler may still be on its way out. */
-	hrtimer_cancel(&t->retry);
-	kvfree(t->area);
-	if (t->buffer)
-		free_pages_exact(t->buffer, t->hop_bytes);
-	exo_grant_put(t->grant);
-	kmem_cache_free(cache, t);
-}
-
-/* Ends that are not the program's own verdict are recorded, under the name of whoever waited. */
-static void caller_put(struct exo_traversal *t, bool ended)
-{
-	if (!ended || !own_verdict(t))
-		exo_actor_current(&t->actor);
-	if (refcount_dec_and_test(&t->refs))
-		traversal_free(t);
-}
-
-static int copy_areas(struct exo_traversal *t, const struct exo_traverse *arg)
-{
-	size_t args_at = ALIGN(arg->result_len, 8);
-	size_t bytes = args_at + arg->args_len;
-
-	if (!bytes)
-		return 0;
-	t->area = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
-	if (!t->area)
-		return -ENOMEM;
-	t->result = t->area;
-	t->args = t->area + args_at;
-	t->result_len = arg->result_len;
-	t->args_len = arg->args_len;
-	memset(t->result, 0, args_at);
-	return copy_from_user(t->args, u64_to_user_ptr(arg->args), arg->args_len) ? -EFAULT : 0;
-}
-
-static struct exo_traversal *traversal_create(struct exo_grant *grant,
-					      const struct exo_traverse *arg)
-{
-	struct exo_volume *volume = grant->pin->volume;
-	struct exo_traversal *t;
-	u32 timeout_ms = min(arg->timeout_ms ?: EXO_DEFAULT_TIMEOUT_MS, EXO_MAX_TIMEOUT_MS);
-	int ret;
-
-	t = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
-	if (!t)
-		return ERR_PTR(-ENOMEM);
-	exo_grant_get(grant);
-	t->grant = grant;
-	t->volume = volume;
-	t->program_id = arg->program_id;
-	t->hop_bytes = arg->hop_bytes;
-	t->hop_limit = min(arg->hop_limit ?: grant->hop_limit, grant->hop_limit);
-	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
-	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
-	t->offset = arg->start_offset;
-	t->len = arg->hop_bytes - (arg->start_offset & (volume->block_bytes - 1));
-	INIT_WORK(&t->work, run_work);
-	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	t->retry.function = retry_now;
-	t->pause_us = EXO_RETRY_MIN_US;
-	init_completion(&t->done);
-	refcount_set(&t->refs, 2);
-
-	/* Zeroed, because a device that answers short must not show what the page held before. */
-	ret = -ENOMEM;
-	t->buffer = alloc_pages_exact(t->hop_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	if (!t->buffer)
-		goto err_free;
-	ret = copy_areas(t, arg);
-	if (ret)
-		goto err_free;
-
-	t->context.hop = (struct exo_hop){
-		.offset = t->offset,
-		.file_size = grant->pin->size_bytes,
-		.range_start = grant->range_start,
-		.range_end = grant->range_end,
-		.hops_left = t->hop_limit,
-		.args_len = t->args_len,
-		.result_len = t->result_len,
-		.logical_block_bytes = volume->block_bytes,
-	};
-	return t;
-
-err_free:
-	traversal_free(t);
-	return ERR_PTR(ret);
 }
 
 /* The program's start may choose the first read; true = it stands in t. */
@@ -541,10 +462,17 @@ static bool first_read(struct exo_traversal *t)
 	return take_verdict(t, verdict);
 }
 
-static void start(struct exo_traversal *t)
+/**
+ * exo_traversal_start() - begin
+ * @t: complete, and entered on its grant; must not be touched afterwards, except by a poller
+ * @context: EXO_CONTEXT_CALLER, _SUBMITTER or, for a polled one, _POLLER
+ *
+ * From here on the engine gives back program and grant, and calls on_end once.
+ *
+ * Context: process; sleeps only as EXO_CONTEXT_CALLER.
+ */
+void exo_traversal_start(struct exo_traversal *t, enum exo_context context)
 {
-	enum exo_context context = t->polled ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER;
-
 	t->started_ns = ktime_get_ns();
 	t->ran = true;
 	atomic64_inc(&t->grant->traversals);
@@ -558,132 +486,27 @@ static void start(struct exo_traversal *t)
 		end(t, context);
 }
 
-/* Spins until the end. A killed caller spins on, since nobody else looks for the completion. */
-static void poll_to_end(struct exo_traversal *t)
-{
-	while (!t->ended) {
-		if (atomic_read_acquire(&t->phase) == EXO_PHASE_ARRIVED) {
-			atomic_set(&t->phase, EXO_PHASE_OWNED);
-			exo_traversal_run(t, EXO_CONTEXT_POLLER, true);
-			continue;
-		}
-		if (fatal_signal_pending(current))
-			WRITE_ONCE(t->cancel, true);
-		exo_issue_poll(t);
-		if (need_resched())
-			cond_resched();
-		else
-			cpu_relax();
-	}
-}
-
-/* Waits for the end; a killed caller gives its read a moment and leaves the rest to the engine. */
-static int wait_for_end(struct exo_traversal *t)
-{
-	if (t->polled) {
-		poll_to_end(t);
-		return 0;
-	}
-	if (!wait_for_completion_killable(&t->done))
-		return 0;
-	WRITE_ONCE(t->cancel, true);
-	return wait_for_completion_timeout(&t->done, msecs_to_jiffies(EXO_CANCEL_WAIT_MS)) ? 0 :
-		-EINTR;
-}
-
-static int copy_out(const struct exo_traversal *t, struct exo_traverse *arg)
-{
-	arg->outcome = (struct exo_outcome){
-		.cause = t->cause,
-		.error = t->error,
-		.value = t->value,
-		.hops = t->hops,
-		.result_len = t->result_valid,
-		.file_offset = t->offset,
-		.direct = t->direct,
-		.deferred = t->deferred,
-		.polled = t->poll_issued,
-		.holes = t->holes,
-		.elapsed_ns = t->elapsed_ns,
-	};
-	return copy_to_user(u64_to_user_ptr(arg->result), t->result, t->result_valid) ? -EFAULT : 0;
-}
-
 /**
- * exo_traversal_ioctl() - serve EXO_GRANT_TRAVERSE
- * @call: argument struct exo_traverse
- *
- * Context: process, may sleep.
+ * exo_traversal_init() - set up what the engine keeps in a traversal
+ * @t: zeroed
  */
-int exo_traversal_ioctl(struct exo_ioctl_call *call)
+void exo_traversal_init(struct exo_traversal *t)
 {
-	struct exo_traverse *arg = call->arg;
-	struct exo_grant *grant = call->file->private_data;
-	struct exo_program *program;
-	struct exo_traversal *t;
-	int ret;
-
-	/* A cut grant is cut before anything else, since its volume's device may be gone. */
-	ret = exo_grant_enter(grant);
-	if (ret)
-		return ret;
-	ret = check_request(grant, arg);
-	if (ret)
-		goto err_leave;
-	ret = -ENOENT;
-	program = exo_program_get(arg->program_id);
-	if (!program)
-		goto err_leave;
-	t = traversal_create(grant, arg);
-	if (IS_ERR(t)) {
-		ret = PTR_ERR(t);
-		goto err_program;
-	}
-	t->program = program;
-	/* The engine gives program and grant back at the traversal's end. */
-	start(t);
-	ret = wait_for_end(t);
-	if (ret) {
-		caller_put(t, false);
-		return ret;
-	}
-	ret = copy_out(t, arg);
-	caller_put(t, true);
-	return ret;
-
-err_program:
-	exo_program_put(program);
-err_leave:
-	exo_grant_leave(grant);
-	return ret;
+	INIT_WORK(&t->work, run_work);
+	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	t->retry.function = retry_now;
+	t->pause_us = EXO_RETRY_MIN_US;
 }
 
-int __init exo_traversal_init(void)
+int __init exo_workers_init(void)
 {
-	cache = KMEM_CACHE(exo_traversal, SLAB_HWCACHE_ALIGN);
-	if (!cache)
-		return -ENOMEM;
 	/* On the CPU whose completion asks, at high priority: the application waits for it. */
 	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	if (!workers) {
-		kmem_cache_destroy(cache);
-		return -ENOMEM;
-	}
-	return 0;
+	return workers ? 0 : -ENOMEM;
 }
 
-/**
- * exo_traversal_exit() - undo exo_traversal_init()
- *
- * No grant is open and no volume attached, so nothing is in flight. Traversals whose callers left
- * early may still wait to be freed, and the last completions may still be on their way out of our
- * code.
- */
-void exo_traversal_exit(void)
+/* Nothing is in flight; traversals whose callers left early may still wait to be freed. */
+void exo_workers_exit(void)
 {
-	/* Out of interrupts, and out of tasks that were preempted on their way. */
-	synchronize_rcu();
-	synchronize_rcu_tasks();
 	destroy_workqueue(workers);
-	kmem_cache_destroy(cache);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One traversal: read, step, check, read again, until its program or one of the limits ends it.
+ * How a caller's request becomes one, and how its results get back, is traverse.h's.
  *
  * Ownership: exactly one context at a time drives a traversal (see issue.h for how it is handed
  * over), and only that context touches it. Two references: the caller's, who waits and copies the
@@ -14,6 +15,7 @@
 #include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/hrtimer.h>
+#include <linux/llist.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
 
@@ -24,7 +26,6 @@
 #include "program_ops.h"
 
 struct exo_grant;
-struct exo_ioctl_call;
 struct exo_volume;
 struct request;
 
@@ -38,13 +39,16 @@ struct exo_traversal {
 	u8 *buffer;			/* hop_bytes, zeroed at first */
 	u8 *args;
 	u8 *result;
-	void *area;			/* memory of result and args */
+	u8 *blocks;			/* copies of blocks, as record says */
+	void *area;			/* memory of result, args and blocks */
+	u32 record;			/* EXO_TRAVERSE_LAST_BLOCK or _ALL_BLOCKS, or 0 */
 	u32 program_id;
 	u32 hop_bytes;
 	u32 hop_limit;
 	u32 args_len;
 	u32 result_len;
-	bool polled;
+	u32 blocks_room;
+	bool polled;			/* its caller looks for its completions: exo_traversal_poll() */
 	unsigned long deadline;		/* jiffies */
 	u64 started_ns;
 
@@ -84,6 +88,7 @@ struct exo_traversal {
 	bool arrived;			/* for the worker: step a block; else issue the read */
 	u32 pause_us;			/* before the next try to find room for the read */
 	struct hrtimer retry;		/* queues work after it */
+	u64 stalled_until_ns;		/* for a poller, in EXO_PHASE_STALLED */
 
 	/* Outcome. */
 	bool finishing;			/* the program's finish runs */
@@ -99,19 +104,30 @@ struct exo_traversal {
 	u32 deferred;
 	u32 poll_issued;
 	u32 holes;
+	u32 blocks_len;			/* bytes used in blocks */
+	u32 blocks_recorded;
 	u64 bytes;
 	u64 elapsed_ns;
 
-	bool cancel;			/* set by the caller on a fatal signal */
+	/* The caller's (traverse.c and those that start traversals). */
+	bool cancel;			/* end at the next completion; set at any time */
 	struct exo_actor actor;		/* set by a caller that leaves early, or after a failure */
+	void (*on_end)(struct exo_traversal *t);	/* in any context; the outcome stands in t */
+	void *owner;			/* whom on_end tells, if not who waits for done */
 	struct completion done;
+	u32 index;			/* in owner's batch */
+	struct llist_node ended_entry;
+	u64 user_result;
+	u64 user_blocks;
 	refcount_t refs;
 };
 
-int exo_traversal_ioctl(struct exo_ioctl_call *call);
+void exo_traversal_init(struct exo_traversal *t);
+void exo_traversal_start(struct exo_traversal *t, enum exo_context context);
 void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived);
 void exo_traversal_arrived(struct exo_traversal *t);
-int exo_traversal_init(void);
-void exo_traversal_exit(void);
+void exo_traversal_poll(struct exo_traversal *t);
+int exo_workers_init(void);
+void exo_workers_exit(void);
 
 #endif /* EXO_TRAVERSAL_H */

@@ -47,6 +47,7 @@ const Command kVolume[] = {
 const Command kGrant[] = {
     {"INFO", EXO_GRANT_INFO, sizeof(exo_grant_entry)},
     {"TRAVERSE", EXO_GRANT_TRAVERSE, sizeof(exo_traverse)},
+    {"BATCH", EXO_GRANT_BATCH, sizeof(exo_batch)},
 };
 
 template <size_t N>
@@ -130,7 +131,9 @@ TEST_CASE("info") {
     exo_info info = {};
     REQUIRE(call(open_exo(), EXO_IOC_INFO, &info) == 0);
     CHECK(info.abi_version == EXO_ABI_VERSION);
-    CHECK((info.features & EXO_FEATURE_POLLED));
+    const uint64_t features =
+        EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH | EXO_FEATURE_URING;
+    CHECK((info.features & features) == features);
     CHECK(info.max_extents >= 1000);
     CHECK(info.max_hops >= 1024);
     CHECK(info.max_hop_bytes >= 4096);

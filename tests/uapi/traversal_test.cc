@@ -82,7 +82,6 @@ TEST_CASE("a fragmented map and holes are translated block by block") {
     CHECK(r.outcome.cause == EXO_END_DONE);
     CHECK(r.outcome.hops == kBlocks);
     CHECK(r.outcome.holes == kBlocks / 4);
-
 }
 
 TEST_CASE("neighbours on the device are one extent") {
@@ -399,8 +398,8 @@ TEST_CASE("the order of checks before a traversal starts") {
         void (*spoil)(exo_traverse&);
         int error;
     } table[] = {
-        {"unknown flag", [](exo_traverse& t) { t.flags = 2; }, -EINVAL},
-        {"reserved", [](exo_traverse& t) { t.reserved = 1; }, -EINVAL},
+        {"unknown flag", [](exo_traverse& t) { t.flags = 8; }, -EINVAL},
+        {"room for blocks, and no flag", [](exo_traverse& t) { t.blocks_len = 1; }, -EINVAL},
         {"hop_bytes 0", [](exo_traverse& t) { t.hop_bytes = 0; }, -EINVAL},
         {"hop_bytes odd", [](exo_traverse& t) { t.hop_bytes = 4097; }, -EINVAL},
         {"hop_bytes over the maximum", [](exo_traverse& t) { t.hop_bytes = 65536 + 4096; },
@@ -415,7 +414,7 @@ TEST_CASE("the order of checks before a traversal starts") {
         {"args address", [](exo_traverse& t) { t.args = 8; }, -EFAULT},
         {"args in the kernel", [](exo_traverse& t) { t.args = 0xffff888000000000; }, -EFAULT},
         // Flags come before sizes, sizes before the program, the program before the addresses.
-        {"flag and size", [](exo_traverse& t) { t.flags = 2, t.args_len = 4097; }, -EINVAL},
+        {"flag and size", [](exo_traverse& t) { t.flags = 8, t.args_len = 4097; }, -EINVAL},
         {"size and program", [](exo_traverse& t) { t.args_len = 4097, t.program_id = 0; }, -E2BIG},
         {"program and address", [](exo_traverse& t) { t.program_id = 0, t.args = 8; }, -ENOENT},
     };

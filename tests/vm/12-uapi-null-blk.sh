@@ -47,13 +47,13 @@ for irqmode in 0 1 2; do
 
     step "memory behind it, so the driver may sleep, irqmode $irqmode"
     null_device nullb0 irqmode=$irqmode completion_nsec=20000 memory_backed=1
-    uapi -ts=traversal,races,grants
+    uapi -ts=traversal,reads,batch,uring,races,grants
     remove_null_device nullb0
 done
 
 step "4 KiB blocks"
 null_device nullb0 irqmode=2 blocksize=4096 memory_backed=1
-uapi -ts=arguments,traversal -tce="bytes behind*,every read*,a program's start*"
+uapi -ts=arguments,traversal,reads,batch,uring -tce="bytes behind*,every read*,a program's start*"
 remove_null_device nullb0
 
 step "poll queues"

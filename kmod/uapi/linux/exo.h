@@ -36,6 +36,9 @@
 /* exo_info.features */
 #define EXO_FEATURE_DIRECT_ISSUE	(1ULL << 0)	/* reissue from the completion interrupt */
 #define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_TRAVERSE_POLLED is understood */
+#define EXO_FEATURE_BLOCKS		(1ULL << 2)	/* EXO_TRAVERSE_LAST_BLOCK and _ALL_BLOCKS, too */
+#define EXO_FEATURE_BATCH		(1ULL << 3)	/* so is EXO_GRANT_BATCH */
+#define EXO_FEATURE_URING		(1ULL << 4)	/* and traversals through io_uring */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -49,6 +52,8 @@ struct exo_info {
 	__u32 max_args_bytes;		/* out: largest argument of a traversal */
 	__u32 max_result_bytes;		/* out: largest result of a traversal */
 	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
+	__u32 max_blocks_bytes;		/* out: largest area for visited blocks */
+	__u32 max_batch;		/* out: traversals in one EXO_GRANT_BATCH */
 };
 
 /*
@@ -365,11 +370,12 @@ enum exo_end {
 					 * without saying what to read
 					 */
 	EXO_END_NO_REQUEST	= 12,	/* the device's queue could not be entered: outcome.error says why */
+	EXO_END_NOT_STARTED	= 13,	/* in a batch only: outcome.error is what EXO_GRANT_TRAVERSE would return */
 };
 
 struct exo_outcome {
 	__u32 cause;			/* enum exo_end */
-	__s32 error;			/* negative errno for PROGRAM, IO and NO_REQUEST, else 0 */
+	__s32 error;			/* negative errno for PROGRAM, IO, NO_REQUEST and NOT_STARTED, else 0 */
 	__u64 value;			/* what the program reported with exo_report() */
 	__u32 hops;			/* blocks handed to the program */
 	__u32 result_len;		/* bytes of the result that the program declared valid */
@@ -379,6 +385,8 @@ struct exo_outcome {
 	__u32 polled;			/* reads reissued by the polling caller */
 	__u32 holes;			/* hops answered with zeros, no read */
 	__u64 elapsed_ns;
+	__u32 blocks_len;		/* bytes written to the blocks area */
+	__u32 blocks;			/* blocks in it */
 };
 
 /*
@@ -387,11 +395,12 @@ struct exo_outcome {
  * A read may begin and end at any byte. The device reads whole logical blocks, in as many pieces as the file has
  * extents there, and the program sees the bytes that it asked for as one block.
  * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
- * size or over the maximum; E2BIG args_len or result_len; EFAULT; EAGAIN the in-flight limit is reached;
+ * size or over the maximum; E2BIG args_len, result_len or blocks_len; EFAULT; EAGAIN the in-flight limit is reached;
  * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut;
  * EINTR the caller was killed; ENOMEM.
  * Checked in this order: EKEYREVOKED, EAGAIN, EINVAL, E2BIG, EOPNOTSUPP, ENOENT, EFAULT of args. The
- * result is written after the end, and only as far as the program reported, so its EFAULT comes last.
+ * result is written after the end, and only as far as the program reported, and so are blocks, so their EFAULT comes
+ * last.
  */
 struct exo_traverse {
 	__u32 flags;			/* in: EXO_TRAVERSE_* */
@@ -404,13 +413,79 @@ struct exo_traverse {
 	__u64 args;			/* in: address of what exo_args() shows the program */
 	__u64 result;			/* in: address that receives outcome.result_len bytes */
 	__u32 result_len;		/* in: size of the result area; zeroed before the start */
-	__u32 reserved;
+	__u32 blocks_len;		/* in: size of the blocks area; 0 without a flag that fills it */
+	__u64 blocks;			/* in: address that receives outcome.blocks_len bytes */
 	struct exo_outcome outcome;	/* out */
 };
 #define EXO_TRAVERSE_POLLED	(1U << 0)	/* the caller spins on a poll queue; no interrupt */
+/*
+ * Copies of what the program was shown, from the first on: an application feeds its own cache with them. Only one
+ * of the two flags; a block for which there is no room is left out, and so are those after it.
+ */
+#define EXO_TRAVERSE_LAST_BLOCK	(1U << 1)	/* the last one, and nothing else */
+#define EXO_TRAVERSE_ALL_BLOCKS	(1U << 2)	/* each after a struct exo_block_header, at multiples of 8 bytes */
+
+struct exo_block_header {
+	__u64 file_offset;
+	__u32 len;			/* of the block that follows, valid bytes */
+	__u32 hop;
+};
+
+/*
+ * EXO_GRANT_BATCH: run many traversals at once and wait for the end of all. As many are in flight as the grant
+ * allows; each entry's outcome says how it went, and those that did not start have EXO_END_NOT_STARTED.
+ * Returns 0 when every outcome has been written. Errors: EINVAL flags, or entry_bytes smaller than struct
+ * exo_traverse was when first published; E2BIG count; EFAULT an entry could not be read or written, and the others
+ * that had started have ended; ENOMEM; EINTR the caller was killed.
+ */
+struct exo_batch {
+	__u64 traversals;		/* in: address of struct exo_traverse[count] */
+	__u32 count;			/* in */
+	__u32 entry_bytes;		/* in: size of one, as the caller knows it */
+	__u32 flags;			/* in: 0 */
+	__u32 reserved;
+};
+
+/*
+ * Through io_uring: IORING_OP_URING_CMD on a grant fd. Any number may be in flight, up to the grant's limit.
+ *  - cmd_op EXO_GRANT_TRAVERSE, in a ring of any kind: the SQE's command is a struct exo_uring_pointer.
+ *  - cmd_op EXO_URING_TRAVERSE, in a ring with 128-byte SQEs: the command is a struct exo_uring_traverse, and no user
+ *    memory is read but the arguments.
+ * All of them is read when it is submitted, and results and outcome are written before the completion appears.
+ * CQE: res is enum exo_end, or a negative errno when the traversal did not start, as EXO_GRANT_TRAVERSE would return,
+ * but EBUSY for the in-flight limit; EFAULT also when something could not be written, for example because another
+ * process than the submitter's reaps. With 32-byte CQEs big_cqe[0] is outcome.value.
+ * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; in others
+ * EXO_TRAVERSE_POLLED is EINVAL. A ring that is closed, or whose process ends, ends its traversals with
+ * EXO_END_CANCELLED at their next completion.
+ */
+struct exo_uring_pointer {
+	__u64 traverse;			/* address of a struct exo_traverse; cmd_op carries its size */
+	__u64 reserved;
+};
+
+/* As struct exo_traverse, without the outcome itself. */
+struct exo_uring_traverse {
+	__u32 flags;
+	__u32 program_id;
+	__u64 start_offset;
+	__u32 hop_bytes;
+	__u32 hop_limit;
+	__u32 timeout_ms;
+	__u32 args_len;
+	__u64 args;
+	__u64 result;
+	__u32 result_len;
+	__u32 blocks_len;
+	__u64 blocks;
+	__u64 outcome;			/* in: address that receives a struct exo_outcome, or 0 */
+	__u64 reserved;
+};
 
 #define EXO_GRANT_INFO		_IOWR(EXO_IOC_TYPE, 0x40, struct exo_grant_entry)
 #define EXO_GRANT_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x41, struct exo_traverse)
+#define EXO_GRANT_BATCH		_IOWR(EXO_IOC_TYPE, 0x42, struct exo_batch)
+#define EXO_URING_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x43, struct exo_uring_traverse)
 
 /* ------------------------------------------------------------------ files on an exo mount (served by the daemon) */
 

@@ -16,7 +16,7 @@
 #define EXO_ASSERT_SIZE(type, bytes)	EXO_ASSERT(sizeof(struct type) == (bytes))
 #define EXO_ASSERT_AT(type, member, at)	EXO_ASSERT(__builtin_offsetof(struct type, member) == (at))
 
-EXO_ASSERT_SIZE(exo_info, 40);
+EXO_ASSERT_SIZE(exo_info, 48);
 EXO_ASSERT_AT(exo_info, abi_version, 0);
 EXO_ASSERT_AT(exo_info, reserved, 4);
 EXO_ASSERT_AT(exo_info, features, 8);
@@ -26,6 +26,8 @@ EXO_ASSERT_AT(exo_info, max_hop_bytes, 24);
 EXO_ASSERT_AT(exo_info, max_args_bytes, 28);
 EXO_ASSERT_AT(exo_info, max_result_bytes, 32);
 EXO_ASSERT_AT(exo_info, max_timeout_ms, 36);
+EXO_ASSERT_AT(exo_info, max_blocks_bytes, 40);
+EXO_ASSERT_AT(exo_info, max_batch, 44);
 
 EXO_ASSERT_SIZE(exo_attach, 48);
 EXO_ASSERT_AT(exo_attach, device_fd, 0);
@@ -193,7 +195,7 @@ EXO_ASSERT_SIZE(exo_detach, 8);
 EXO_ASSERT_AT(exo_detach, grace_ms, 0);
 EXO_ASSERT_AT(exo_detach, flags, 4);
 
-EXO_ASSERT_SIZE(exo_outcome, 56);
+EXO_ASSERT_SIZE(exo_outcome, 64);
 EXO_ASSERT_AT(exo_outcome, cause, 0);
 EXO_ASSERT_AT(exo_outcome, error, 4);
 EXO_ASSERT_AT(exo_outcome, value, 8);
@@ -205,8 +207,10 @@ EXO_ASSERT_AT(exo_outcome, deferred, 36);
 EXO_ASSERT_AT(exo_outcome, polled, 40);
 EXO_ASSERT_AT(exo_outcome, holes, 44);
 EXO_ASSERT_AT(exo_outcome, elapsed_ns, 48);
+EXO_ASSERT_AT(exo_outcome, blocks_len, 56);
+EXO_ASSERT_AT(exo_outcome, blocks, 60);
 
-EXO_ASSERT_SIZE(exo_traverse, 112);
+EXO_ASSERT_SIZE(exo_traverse, 128);
 EXO_ASSERT_AT(exo_traverse, flags, 0);
 EXO_ASSERT_AT(exo_traverse, program_id, 4);
 EXO_ASSERT_AT(exo_traverse, start_offset, 8);
@@ -217,8 +221,42 @@ EXO_ASSERT_AT(exo_traverse, args_len, 28);
 EXO_ASSERT_AT(exo_traverse, args, 32);
 EXO_ASSERT_AT(exo_traverse, result, 40);
 EXO_ASSERT_AT(exo_traverse, result_len, 48);
-EXO_ASSERT_AT(exo_traverse, reserved, 52);
-EXO_ASSERT_AT(exo_traverse, outcome, 56);
+EXO_ASSERT_AT(exo_traverse, blocks_len, 52);
+EXO_ASSERT_AT(exo_traverse, blocks, 56);
+EXO_ASSERT_AT(exo_traverse, outcome, 64);
+
+EXO_ASSERT_SIZE(exo_block_header, 16);
+EXO_ASSERT_AT(exo_block_header, file_offset, 0);
+EXO_ASSERT_AT(exo_block_header, len, 8);
+EXO_ASSERT_AT(exo_block_header, hop, 12);
+
+EXO_ASSERT_SIZE(exo_batch, 24);
+EXO_ASSERT_AT(exo_batch, traversals, 0);
+EXO_ASSERT_AT(exo_batch, count, 8);
+EXO_ASSERT_AT(exo_batch, entry_bytes, 12);
+EXO_ASSERT_AT(exo_batch, flags, 16);
+EXO_ASSERT_AT(exo_batch, reserved, 20);
+
+/* The commands of the two kinds of SQE. */
+EXO_ASSERT_SIZE(exo_uring_pointer, 16);
+EXO_ASSERT_AT(exo_uring_pointer, traverse, 0);
+EXO_ASSERT_AT(exo_uring_pointer, reserved, 8);
+
+EXO_ASSERT_SIZE(exo_uring_traverse, 80);
+EXO_ASSERT_AT(exo_uring_traverse, flags, 0);
+EXO_ASSERT_AT(exo_uring_traverse, program_id, 4);
+EXO_ASSERT_AT(exo_uring_traverse, start_offset, 8);
+EXO_ASSERT_AT(exo_uring_traverse, hop_bytes, 16);
+EXO_ASSERT_AT(exo_uring_traverse, hop_limit, 20);
+EXO_ASSERT_AT(exo_uring_traverse, timeout_ms, 24);
+EXO_ASSERT_AT(exo_uring_traverse, args_len, 28);
+EXO_ASSERT_AT(exo_uring_traverse, args, 32);
+EXO_ASSERT_AT(exo_uring_traverse, result, 40);
+EXO_ASSERT_AT(exo_uring_traverse, result_len, 48);
+EXO_ASSERT_AT(exo_uring_traverse, blocks_len, 52);
+EXO_ASSERT_AT(exo_uring_traverse, blocks, 56);
+EXO_ASSERT_AT(exo_uring_traverse, outcome, 64);
+EXO_ASSERT_AT(exo_uring_traverse, reserved, 72);
 
 EXO_ASSERT_SIZE(exo_file_info, 56);
 EXO_ASSERT_AT(exo_file_info, uuid, 0);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From a caller's request to a traversal, and from its end to the caller's memory. Who waits, and
+ * how, is left to those that start traversals: traverse_calls.c and traverse_uring.c.
+ */
+#ifndef EXO_TRAVERSE_H
+#define EXO_TRAVERSE_H
+
+#include <linux/exo.h>
+
+struct exo_grant;
+struct exo_traversal;
+
+struct exo_traversal *exo_traverse_prepare(struct exo_grant *grant, const struct exo_traverse *arg);
+int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome);
+void exo_traverse_put(struct exo_traversal *t, bool ended);
+void exo_traverse_free(struct exo_traversal *t);
+int exo_traverse_init(void);
+void exo_traverse_exit(void);
+
+#endif /* EXO_TRAVERSE_H */

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Traversals as io_uring commands. An ordinary ring's traversal is driven by its completions and
+ * tells the submitter by task work, where the results are written. In a ring with IOPOLL whoever
+ * reaps drives it, under the ring's lock, and writes the results there.
+ */
+#include <linux/io_uring/cmd.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/uaccess.h>
+
+#include <linux/exo.h>
+
+#include "traversal.h"
+#include "traverse.h"
+#include "traverse_uring.h"
+
+/* What a command keeps of its own in io_uring's request. */
+struct command {
+	struct exo_traversal *traversal;
+	struct mm_struct *mm;		/* of the submitter; counted, so that no other gets its address */
+	u64 outcome;			/* address for a struct exo_outcome, or 0 */
+};
+
+static struct command *command_of(struct io_uring_cmd *cmd)
+{
+	return io_uring_cmd_to_pdu(cmd, struct command);
+}
+
+/* The rings that exist may be shared with processes that have another memory. */
+static int write_results(const struct command *command)
+{
+	struct exo_outcome outcome;
+	int ret;
+
+	if (current->mm != command->mm)
+		return -EFAULT;
+	ret = exo_traverse_copy_out(command->traversal, &outcome);
+	if (!ret && command->outcome &&
+	    copy_to_user(u64_to_user_ptr(command->outcome), &outcome, sizeof(outcome)))
+		ret = -EFAULT;
+	return ret;
+}
+
+/* In the submitter's task work, or in the poller; the ring may be going away. */
+static void complete_command(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct command command = *command_of(cmd);
+	struct exo_traversal *t = command.traversal;
+	int ret = write_results(&command);
+
+	/* A cancellation may look at the traversal until this returns. */
+	io_uring_cmd_done(cmd, ret ?: (int)t->cause, t->value, issue_flags);
+	mmdrop(command.mm);
+	exo_traverse_put(t, true);
+}
+
+static void tell_task(struct exo_traversal *t)
+{
+	io_uring_cmd_do_in_task_lazy(t->owner, complete_command);
+}
+
+/* For a polled one, whose end is seen by whoever drives it. */
+static void tell_nobody(struct exo_traversal *t)
+{
+}
+
+static int cancel(struct io_uring_cmd *cmd)
+{
+	WRITE_ONCE(command_of(cmd)->traversal->cancel, true);
+	return 0;
+}
+
+/* What the two kinds of SQE say, as one request. */
+static int read_command(const struct io_uring_cmd *cmd, unsigned int issue_flags,
+			struct exo_traverse *arg, u64 *outcome)
+{
+	struct exo_uring_traverse whole;
+	struct exo_uring_pointer pointer;
+
+	BUILD_BUG_ON(offsetof(struct exo_uring_traverse, outcome) !=
+		     offsetof(struct exo_traverse, outcome));
+	/* The ring is user memory, which may change while it is read. */
+	if (cmd->cmd_op == EXO_URING_TRAVERSE) {
+		if (!(issue_flags & IO_URING_F_SQE128))
+			return -EINVAL;
+		memcpy(&whole, io_uring_sqe_cmd(cmd->sqe), sizeof(whole));
+		barrier();
+		if (whole.reserved)
+			return -EINVAL;
+		memset(arg, 0, sizeof(*arg));
+		memcpy(arg, &whole, offsetof(struct exo_uring_traverse, outcome));
+		*outcome = whole.outcome;
+		return 0;
+	}
+	if (_IOC_TYPE(cmd->cmd_op) != EXO_IOC_TYPE ||
+	    _IOC_NR(cmd->cmd_op) != _IOC_NR(EXO_GRANT_TRAVERSE) ||
+	    _IOC_DIR(cmd->cmd_op) != _IOC_DIR(EXO_GRANT_TRAVERSE))
+		return -ENOTTY;
+	if (_IOC_SIZE(cmd->cmd_op) < sizeof(*arg))
+		return -EINVAL;
+	memcpy(&pointer, io_uring_sqe_cmd(cmd->sqe), sizeof(pointer));
+	barrier();
+	if (pointer.reserved)
+		return -EINVAL;
+	*outcome = pointer.traverse + offsetof(struct exo_traverse, outcome);
+	return copy_struct_from_user(arg, sizeof(*arg), u64_to_user_ptr(pointer.traverse),
+				     _IOC_SIZE(cmd->cmd_op));
+}
+
+/**
+ * exo_traverse_uring() - start, or cancel, a traversal
+ * @cmd: command on a grant fd
+ * @issue_flags: io_uring's
+ *
+ * Context: process; does not wait.
+ */
+int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	bool polled = issue_flags & IO_URING_F_IOPOLL;
+	struct command *command = command_of(cmd);
+	struct exo_traverse arg;
+	struct exo_traversal *t;
+	u64 outcome;
+	int ret;
+
+	if (issue_flags & IO_URING_F_CANCEL)
+		return cancel(cmd);
+	ret = read_command(cmd, issue_flags, &arg, &outcome);
+	if (ret)
+		return ret;
+	if (polled)
+		arg.flags |= EXO_TRAVERSE_POLLED;
+	else if (arg.flags & EXO_TRAVERSE_POLLED)
+		return -EINVAL;
+	t = exo_traverse_prepare(cmd->file->private_data, &arg);
+	if (IS_ERR(t))
+		/* io_uring would answer EAGAIN with a thread that tries again. */
+		return PTR_ERR(t) == -EAGAIN ? -EBUSY : PTR_ERR(t);
+
+	*command = (struct command){ .traversal = t, .mm = current->mm, .outcome = outcome };
+	mmgrab(command->mm);
+	t->owner = cmd;
+	if (polled) {
+		t->on_end = tell_nobody;
+		exo_traversal_start(t, EXO_CONTEXT_POLLER);
+		if (t->ended)
+			complete_command(cmd, issue_flags);
+	} else {
+		t->on_end = tell_task;
+		/* Before it starts, since it may end at once. */
+		io_uring_cmd_mark_cancelable(cmd, issue_flags);
+		exo_traversal_start(t, EXO_CONTEXT_SUBMITTER);
+	}
+	return -EIOCBQUEUED;
+}
+
+/**
+ * exo_traverse_uring_poll() - drive a polled traversal a little
+ * @cmd: that was started in a ring with IOPOLL, and has not completed
+ * @batch: not used; each traversal completes by itself
+ * @poll_flags: not used; this never waits
+ *
+ * Context: process, under the ring's lock.
+ * Return: whether it has completed.
+ */
+int exo_traverse_uring_poll(struct io_uring_cmd *cmd, struct io_comp_batch *batch,
+			    unsigned int poll_flags)
+{
+	struct exo_traversal *t = command_of(cmd)->traversal;
+
+	/* A kernel thread reaps for a ring that was closed: nobody is left to read the results. */
+	if (fatal_signal_pending(current) || current->flags & (PF_EXITING | PF_KTHREAD))
+		WRITE_ONCE(t->cancel, true);
+	exo_traversal_poll(t);
+	if (!t->ended)
+		return 0;
+	complete_command(cmd, 0);
+	return 1;
+}
