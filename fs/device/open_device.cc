@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "fs/base/log.h"
@@ -45,7 +46,7 @@ size_t total_bytes(std::span<const iovec> buffers) {
 class FileDevice final : public BlockDevice {
   public:
     FileDevice(unique_fd fd, std::string name, uint64_t size, uint32_t logical, bool direct,
-               bool read_only, bool is_block, void (*before_waiting)())
+               bool read_only, bool is_block, void (*before_waiting)(), void (*after_waiting)())
         : fd_(std::move(fd)),
           name_(std::move(name)),
           size_(size),
@@ -53,17 +54,18 @@ class FileDevice final : public BlockDevice {
           direct_(direct),
           read_only_(read_only),
           is_block_(is_block),
-          before_waiting_(before_waiting) {}
+          before_waiting_(before_waiting),
+          after_waiting_(after_waiting) {}
 
     Result<> run(std::span<const IoRequest> requests) override {
         for (const IoRequest& request : requests) EXO_TRY(check_bounds(request));
         if (!direct_) return run_cached(requests);
-        about_to_wait();
+        const Waiting waiting(*this);
         return run_together(requests);
     }
 
     Result<> flush() override {
-        about_to_wait();
+        const Waiting waiting(*this);
         if (fdatasync(fd_.get()) != 0) return io_error("flush", 0, 0, errno);
         return {};
     }
@@ -100,9 +102,21 @@ class FileDevice final : public BlockDevice {
         return fail(code, message + " failed: " + errno_text(code));
     }
 
-    void about_to_wait() const {
-        if (before_waiting_) before_waiting_();
-    }
+    // Tells whoever wants to know that the calling thread waits for the device.
+    class Waiting {
+      public:
+        explicit Waiting(const FileDevice& device) : device_(device) {
+            if (device_.before_waiting_) device_.before_waiting_();
+        }
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+        ~Waiting() {
+            if (device_.after_waiting_) device_.after_waiting_();
+        }
+
+      private:
+        const FileDevice& device_;
+    };
 
     Result<> run_together(std::span<const IoRequest> requests) {
         if (requests.size() > 1 && uring_works_.load(std::memory_order_relaxed)) {
@@ -125,11 +139,12 @@ class FileDevice final : public BlockDevice {
                 if (!read_cached(request)) missing.push_back(request);
                 continue;
             }
-            if (request.kind == IoKind::kWriteThrough) about_to_wait();
+            std::optional<Waiting> waiting;
+            if (request.kind == IoKind::kWriteThrough) waiting.emplace(*this);
             EXO_TRY(run_plain(request));
         }
         if (missing.empty()) return {};
-        about_to_wait();
+        const Waiting waiting(*this);
         return run_together(missing);
     }
 
@@ -322,6 +337,7 @@ class FileDevice final : public BlockDevice {
     uint32_t logical_;
     bool direct_, read_only_, is_block_;
     void (*before_waiting_)();
+    void (*after_waiting_)();
     std::atomic<bool> uring_works_{true}, discard_works_{true};
     std::mutex rings_mutex_;  // guards rings_
     std::vector<std::unique_ptr<Ring>> rings_;
@@ -371,7 +387,8 @@ Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,
                                         " bytes are larger than the 4096 that exo supports");
     }
     return std::make_unique<FileDevice>(std::move(fd), path, size, uint32_t(logical), direct,
-                                        options.read_only, is_block, options.before_waiting);
+                                        options.read_only, is_block, options.before_waiting,
+                                        options.after_waiting);
 }
 
 }  // namespace exo

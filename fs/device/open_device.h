@@ -16,8 +16,9 @@ struct DeviceOptions {
     // the kernel module holds the claim on our behalf. Image files are locked (flock) instead.
     bool exclusive = true;
     bool direct = true;  // O_DIRECT; tried, and left out where the file refuses it
-    // Called, in the thread that asks, before it waits for the device.
+    // Called, in the thread that asks, before it waits for the device, and after.
     void (*before_waiting)() = nullptr;
+    void (*after_waiting)() = nullptr;
 };
 
 Result<std::unique_ptr<BlockDevice>> open_device(const std::string& path,

@@ -71,6 +71,7 @@ Result<std::unique_ptr<BlockDevice>> open_for_mount(const MountRequest& request,
     struct stat st;
     options.direct = stat(request.device.c_str(), &st) != 0 || !S_ISREG(st.st_mode);
     options.before_waiting = Workers::before_waiting;
+    options.after_waiting = Workers::after_waiting;
     return open_device(request.device, options);
 }
 

@@ -23,6 +23,8 @@ constexpr std::chrono::microseconds kClose{150};
 // many requests.
 constexpr std::chrono::microseconds kCrowded{300};
 constexpr unsigned kCrowdedWaits = 2000;
+// After a request came while another waited, so many waits are expected to see one, too.
+constexpr unsigned kCompany = 16;
 // A leader may be stuck so long before the watchdog helps.
 constexpr std::chrono::milliseconds kWatchPeriod{1};
 // The watchdog sleeps after so many periods without a request.
@@ -46,9 +48,11 @@ constexpr uint64_t without_leader(uint64_t state) {
     return make_state(begun_of(state), 0, false);
 }
 
-// Of the calling thread: the workers it leads while it serves a request, and the state it set then.
+// Of the calling thread while it serves a request: for whom, the state that it set then, and
+// whether it still leads, but for the watchdog.
 thread_local Workers* serving = nullptr;
 thread_local uint64_t serving_state = 0;
+thread_local bool serving_leads = false;
 
 }  // namespace
 
@@ -93,6 +97,7 @@ void Workers::work(unsigned number) {
             if (watchdog_sleeps_) wake_watchdog();
             serving = this;
             serving_state = state;
+            serving_leads = true;
             serve_();
             serving = nullptr;
             uint64_t expected = state;
@@ -141,10 +146,25 @@ bool Workers::wait_for_request() {
 
 void Workers::before_waiting() {
     Workers* workers = serving;
-    if (!workers) return;
-    serving = nullptr;
+    if (!workers || !serving_leads || workers->company_.load(std::memory_order_relaxed) == 0)
+        return;
+    serving_leads = false;
     const std::lock_guard lock(workers->mutex_);
     workers->take_lead_from(serving_state);
+}
+
+// Learns whether handing the lead over paid, or would have.
+void Workers::after_waiting() {
+    Workers* workers = serving;
+    if (!workers) return;
+    const uint64_t now = workers->state_;
+    const bool led = now == serving_state;
+    const bool came = led ? workers->poll_() : begun_of(now) != begun_of(serving_state);
+    if (came)
+        workers->company_.store(kCompany, std::memory_order_relaxed);
+    else if (const unsigned left = workers->company_.load(std::memory_order_relaxed);
+             !led && left > 0)
+        workers->company_.store(left - 1, std::memory_order_relaxed);
 }
 
 // Frees the lead of who serves since `state`, unless it lost it already. REQUIRES: mutex_ held

@@ -4,9 +4,11 @@
 //
 // One worker leads: it alone waits for requests, and serves a request itself when it got one, since
 // most are answered from memory sooner than another thread could be woken. When it has to wait for
-// the device it hands the lead to another first. Should it wait for anything else (a lock), the
-// watchdog takes the lead from it. So a request never waits long behind another, and yet nobody is
-// woken for the common one.
+// the device it hands the lead to another first, but only where requests lately came while others
+// waited: who asks for one block after the other has nobody to be served meanwhile, and would pay
+// for waking a thread each time. Should the leader wait for anything else (a lock), or wrongly
+// alone, the watchdog takes the lead from it. So a request never waits long behind another, and
+// yet nobody is woken for the common one.
 //
 // When requests follow each other closely, as those of one busy process do, the leader polls for a
 // moment rather than sleep: waking up costs more than many requests do.
@@ -42,9 +44,10 @@ class Workers {
     // Returns when the mount is gone and every thread has ended.
     Result<> run();
 
-    // To be called by whatever may make the calling thread sleep for long. Harmless in a thread
-    // that is no worker, and when called again.
+    // To be called by whatever may make the calling thread sleep for long, and when that is over.
+    // Harmless in a thread that is no worker, and when called again.
     static void before_waiting();
+    static void after_waiting();
 
   private:
     void work(unsigned number);
@@ -65,6 +68,8 @@ class Workers {
     std::atomic<uint64_t> state_ = 0;
     std::atomic<bool> ended_ = false;
     std::atomic<bool> watchdog_sleeps_ = false;
+    // For so many more waits the lead is handed over, if nobody comes.
+    std::atomic<unsigned> company_ = 0;
 
     std::mutex mutex_;  // guards the rest
     std::condition_variable lead_is_free_, watch_;

@@ -118,6 +118,31 @@ TEST_CASE("a request that waits, told or not, holds up no other; the mount ends 
     }
 }
 
+TEST_CASE("who waits while nobody else asks wakes no other thread") {
+    std::mutex mutex;
+    std::condition_variable answered;
+    int served = 0, changes = 0;
+    std::thread::id last;
+    Served under_test([&](int) {
+        Workers::before_waiting();
+        std::this_thread::sleep_for(100us);
+        Workers::after_waiting();
+        const std::lock_guard lock(mutex);
+        changes += served > 0 && last != std::this_thread::get_id();
+        last = std::this_thread::get_id();
+        ++served;
+        answered.notify_one();
+    });
+    constexpr int kRequests = 200;
+    for (int i = 1; i <= kRequests; ++i) {
+        under_test.queue.push(i);
+        std::unique_lock lock(mutex);
+        REQUIRE(answered.wait_for(lock, 5s, [&] { return served == i; }));
+    }
+    under_test.finish();
+    CHECK(changes < kRequests / 2);  // the watchdog may take a wait on a busy machine for long
+}
+
 TEST_CASE("after a long pause requests are served as before") {
     std::atomic<int> served = 0;
     Served under_test([&](int) { ++served; });
