@@ -43,9 +43,10 @@
 #define EXO_CANCEL_WAIT_MS		100U
 
 /*
- * Blocks that one interrupt may work off without leaving it (holes, reads that complete at once).
+ * Blocks that an interrupt, a submitter or a poller works off for one traversal without looking
+ * after anything else (holes, reads that complete at once).
  */
-#define EXO_INTERRUPT_BURST		16U
+#define EXO_BURST			16U
 
 /*
  * Of every window, a CPU spends at most so long in interrupts with traversals, plus one burst; what

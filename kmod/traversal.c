@@ -288,7 +288,8 @@ static enum hrtimer_restart retry_now(struct hrtimer *timer)
 
 static void note_signal(struct exo_traversal *t, enum exo_context context)
 {
-	if (context != EXO_CONTEXT_WORKER && fatal_signal_pending(current))
+	if (context != EXO_CONTEXT_WORKER && context != EXO_CONTEXT_COMPLETION &&
+	    fatal_signal_pending(current))
 		WRITE_ONCE(t->cancel, true);
 }
 
@@ -365,14 +366,19 @@ void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool a
 			}
 		}
 		arrived = true;
-		if (context == EXO_CONTEXT_COMPLETION) {
-			if (++burst < EXO_INTERRUPT_BURST)
-				continue;
-			defer(t, true);
-			return;
-		}
 		note_signal(t, context);
-		cond_resched();
+		if (context == EXO_CONTEXT_CALLER || context == EXO_CONTEXT_WORKER) {
+			cond_resched();
+			continue;
+		}
+		/* The others have more to do than to follow holes, or a device that never waits. */
+		if (++burst < EXO_BURST)
+			continue;
+		if (context == EXO_CONTEXT_POLLER)
+			atomic_set_release(&t->phase, EXO_PHASE_ARRIVED);
+		else
+			defer(t, true);
+		return;
 	}
 	end(t, context);
 }

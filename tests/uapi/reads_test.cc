@@ -67,7 +67,7 @@ TEST_CASE("reads of every size and alignment over a fragmented file equal its by
     const uint32_t block = block_bytes();
     Fragmented file(block, 1);
     Rig rig(file.size_bytes, file.extents);
-    const Program& hooks = shared_program("test_hooks");
+    const Program hooks("test_hooks");
     const char* wanted = std::getenv("EXO_TEST_READS");
     const uint64_t cases = wanted ? std::strtoull(wanted, nullptr, 10) : 20000;
     constexpr uint32_t kAtOnce = 64;
