@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/page.h"
+#include "fs/base/polling.h"
 #include "fs/base/unique_fd.h"
 
 namespace exo {
@@ -28,6 +30,9 @@ namespace {
 constexpr unsigned kRingEntries = 64;
 constexpr size_t kMaxIdleRings = 8;
 constexpr size_t kMaxIovecs = 1024;
+constexpr size_t kPolledBytes = 16384;
+constexpr std::chrono::microseconds kPolling{100};
+constexpr unsigned kLeftOutAfterVain = 64;
 
 struct Ring {
     io_uring ring{};
@@ -145,6 +150,7 @@ class FileDevice final : public BlockDevice {
         }
         if (missing.empty()) return {};
         const Waiting waiting(*this);
+        if (missing.size() == 1 && poll_for(missing.front())) return {};
         return run_together(missing);
     }
 
@@ -154,6 +160,15 @@ class FileDevice final : public BlockDevice {
         const ssize_t done = preadv2(fd_.get(), request.buffers.data(), int(request.buffers.size()),
                                      off_t(request.offset_bytes), RWF_NOWAIT);
         return done >= 0 && size_t(done) == total_bytes(request.buffers);
+    }
+
+    // The attempt to read what was not there has made the kernel fetch it. One thread at a time
+    // looks whether it came; where it takes longer than sleeping would, nobody does for a while.
+    bool poll_for(const IoRequest& request) {
+        if (total_bytes(request.buffers) > kPolledBytes || polled_.test_and_set()) return false;
+        const bool there = polling_.poll([&] { return read_cached(request); });
+        polled_.clear();
+        return there;
     }
 
     Result<> check_bounds(const IoRequest& request) {
@@ -339,6 +354,8 @@ class FileDevice final : public BlockDevice {
     void (*before_waiting_)();
     void (*after_waiting_)();
     std::atomic<bool> uring_works_{true}, discard_works_{true};
+    Polling polling_{kPolling, kLeftOutAfterVain};
+    std::atomic_flag polled_;
     std::mutex rings_mutex_;  // guards rings_
     std::vector<std::unique_ptr<Ring>> rings_;
 };

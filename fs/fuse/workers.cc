@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "fs/fuse/workers.h"
 
-#include <sched.h>
-
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -15,14 +13,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// As long as it takes a sleeping thread to get going on a virtual machine.
-constexpr std::chrono::microseconds kPolling{50};
 // Requests this close to each other are worth polling for.
 constexpr std::chrono::microseconds kClose{150};
-// Who gives up the CPU for so long shares it with others' work. Then there is no polling for as
-// many requests.
-constexpr std::chrono::microseconds kCrowded{300};
-constexpr unsigned kCrowdedWaits = 2000;
 // After a request came while another waited, so many waits are expected to see one, too.
 constexpr unsigned kCompany = 16;
 // A leader may be stuck so long before the watchdog helps.
@@ -119,20 +111,7 @@ bool Workers::lead(unsigned number) {
 
 bool Workers::wait_for_request() {
     const auto start = Clock::now();
-    if (waits_without_polling_ > 0) {
-        --waits_without_polling_;
-    } else if (requests_are_close_) {
-        while (!poll_()) {
-            const auto now = Clock::now();
-            if (now - start > kPolling) break;
-            sched_yield();  // whoever is going to ask may be waiting for this CPU
-            if (Clock::now() - now > kCrowded) {
-                // It was somebody with work for long: who sleeps is woken before that one ends.
-                waits_without_polling_ = kCrowdedWaits;
-                break;
-            }
-        }
-    }
+    if (requests_are_close_) polling_.poll(poll_);
     if (!wait_()) {
         const std::lock_guard lock(mutex_);
         ended_ = true;

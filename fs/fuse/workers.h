@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -22,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "fs/base/polling.h"
 #include "fs/base/result.h"
 
 namespace exo::fuse {
@@ -78,7 +80,7 @@ class Workers {
 
     // The leader's: whether the last request came soon after the one before.
     bool requests_are_close_ = false;
-    unsigned waits_without_polling_ = 0;
+    Polling polling_{std::chrono::microseconds(50), 0};
 };
 
 }  // namespace exo::fuse
