@@ -11,6 +11,7 @@
 
 #include "audit.h"
 #include "chardev.h"
+#include "derive.h"
 #include "grant.h"
 #include "ioctl.h"
 #include "issue.h"
@@ -27,6 +28,7 @@ static int info(struct exo_ioctl_call *call)
 	*arg = (struct exo_info){
 		.abi_version = EXO_ABI_VERSION,
 		.features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
+			    EXO_FEATURE_DERIVE |
 			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0) |
 			    (exo_issue_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
@@ -56,6 +58,7 @@ static const struct exo_ioctl device_ioctls[] = {
 	EXO_IOCTL(EXO_IOC_STATS, sizeof(struct exo_stats), stats),
 	EXO_IOCTL(EXO_IOC_AUDIT_OPEN, sizeof(struct exo_audit_open), exo_audit_open),
 	EXO_IOCTL(EXO_IOC_RELEASE, sizeof(struct exo_release), exo_volume_release),
+	EXO_IOCTL(EXO_IOC_GRANT_REVOKE, sizeof(struct exo_revoke_id), exo_grant_revoke_id),
 };
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)

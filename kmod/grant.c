@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opens grants after all checks, counts them per user, and counts what is in flight on each. The fd
- * over a grant is grant_fd.c's, what runs on it traversal.c's.
+ * Opens grants after all checks and counts what is in flight on each. Weaker ones made of them, and
+ * taking those back, are derive.c's, the fd over a grant grant_fd.c's, what runs on it traversal.c's.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/hashtable.h>
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -19,6 +18,7 @@
 #include "ioctl.h"
 #include "limits.h"
 #include "stats.h"
+#include "user.h"
 #include "volume.h"
 
 DEFINE_XARRAY(exo_grants);
@@ -29,48 +29,6 @@ static atomic64_t grants_now;
 u64 exo_grants_now(void)
 {
 	return atomic64_read(&grants_now);
-}
-
-/* ---- grants per user ---- */
-
-struct exo_user {
-	struct hlist_node entry;
-	kuid_t uid;
-	u32 grants;
-};
-
-static DEFINE_MUTEX(users_lock);	/* guards users and their counts */
-static DEFINE_HASHTABLE(users, 6);
-
-static struct exo_user *user_charge(kuid_t uid)
-{
-	struct exo_user *user;
-
-	guard(mutex)(&users_lock);
-	hash_for_each_possible(users, user, entry, __kuid_val(uid)) {
-		if (!uid_eq(user->uid, uid))
-			continue;
-		if (user->grants >= EXO_MAX_GRANTS_PER_USER)
-			return ERR_PTR(-EUSERS);
-		user->grants++;
-		return user;
-	}
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (!user)
-		return ERR_PTR(-ENOMEM);
-	user->uid = uid;
-	user->grants = 1;
-	hash_add(users, &user->entry, __kuid_val(uid));
-	return user;
-}
-
-static void user_uncharge(struct exo_user *user)
-{
-	guard(mutex)(&users_lock);
-	if (--user->grants)
-		return;
-	hash_del(&user->entry);
-	kfree(user);
 }
 
 /* ---- reference ---- */
@@ -88,14 +46,11 @@ static void grant_free_rcu(struct rcu_head *rcu)
 	kfree(grant);
 }
 
-static void grant_free(struct kref *ref)
+static void grant_unlink(struct kref *ref)
 {
 	struct exo_grant *grant = container_of(ref, struct exo_grant, ref);
 
 	exo_pin_remove_grant(grant->pin, grant);
-	exo_pin_put(grant->pin);
-	/* A listing may be looking at the grant and at its pid. */
-	call_rcu(&grant->rcu, grant_free_rcu);
 }
 
 /**
@@ -106,10 +61,17 @@ static void grant_free(struct kref *ref)
  */
 void exo_grant_put(struct exo_grant *grant)
 {
-	kref_put(&grant->ref, grant_free);
-}
+	struct exo_grant *parent;
 
-/* ---- what is in flight ---- */
+	/* A derived grant holds its parent, which may have been closed long ago. */
+	while (grant && kref_put(&grant->ref, grant_unlink)) {
+		parent = grant->parent;
+		exo_pin_put(grant->pin);
+		/* A listing may be looking at the grant and at its pid. */
+		call_rcu(&grant->rcu, grant_free_rcu);
+		grant = parent;
+	}
+}
 
 /**
  * exo_grant_enter() - begin a traversal
@@ -126,8 +88,10 @@ int exo_grant_enter(struct exo_grant *grant)
 	u32 now = atomic_inc_return(&grant->in_flight);
 	int ret = 0;
 
-	if (exo_pin_is_cut(grant->pin))
+	if (exo_grant_is_cut(grant))
 		ret = -EKEYREVOKED;
+	else if (grant->expires && time_after_eq(jiffies, grant->expires_at))
+		ret = -EKEYEXPIRED;
 	else if (now > grant->in_flight_limit)
 		ret = -EAGAIN;
 	if (ret)
@@ -143,7 +107,7 @@ int exo_grant_enter(struct exo_grant *grant)
  */
 void exo_grant_leave(struct exo_grant *grant)
 {
-	if (!atomic_dec_return(&grant->in_flight) && exo_pin_is_cut(grant->pin))
+	if (!atomic_dec_return(&grant->in_flight) && exo_grant_is_cut(grant))
 		wake_up_all(&grant->pin->wait);
 }
 
@@ -171,6 +135,7 @@ void exo_grant_audit(const struct exo_grant *grant, u32 type, int error)
 		.traversals = atomic64_read(&grant->traversals),
 		.hops = atomic64_read(&grant->hops),
 		.bytes = atomic64_read(&grant->bytes),
+		.parent_grant_id = grant->parent ? grant->parent->id : 0,
 	});
 }
 
@@ -200,8 +165,12 @@ void exo_grant_close(struct exo_grant *grant)
 	xa_erase(&exo_grants, grant->id);
 	atomic64_dec(&grants_now);
 	exo_grant_audit(grant, EXO_AUDIT_GRANT_CLOSE, 0);
-	user_uncharge(grant->user);
+	exo_user_uncharge(grant->user);
 	exo_pin_close_grant(grant->pin);
+	/* Orders the close before the look; exo_grant_revoke() does it the other way round. */
+	smp_mb();
+	if (READ_ONCE(grant->state) != EXO_PIN_LIVE)
+		wake_up_all(&grant->pin->wait);
 	exo_grant_put(grant);
 }
 
@@ -240,30 +209,47 @@ static struct exo_pinned *pin_of_file(struct file *file, struct request *request
 	return pin;
 }
 
-static int set_range(struct exo_grant *grant, const struct exo_grant_open *arg)
+/**
+ * exo_grant_range() - check a range that somebody asks for
+ * @pin: of the file
+ * @start: as asked for
+ * @len: as asked for; 0 = to @last
+ * @first: of what may be asked for
+ * @last: its end
+ * @end: set to the end of the range
+ *
+ * Context: any.
+ * Return: 0 or -ERANGE.
+ */
+int exo_grant_range(const struct exo_pinned *pin, u64 start, u64 len, u64 first, u64 last, u64 *end)
 {
-	const struct exo_pinned *pin = grant->pin;
-	u32 block_bytes = pin->volume->block_bytes;
-	u64 end;
+	u32 mask = pin->volume->block_bytes - 1;
 
-	grant->file_bytes = pin->size_bytes;
-	grant->file_read_end = round_up(pin->size_bytes, (u64)block_bytes);
-	if (arg->range_start > pin->size_bytes || arg->range_start & (block_bytes - 1))
+	*end = last;
+	if (start < first || start > last || start & mask)
 		return -ERANGE;
-	if (!arg->range_len)
-		end = pin->size_bytes;
-	else if (check_add_overflow(arg->range_start, arg->range_len, &end))
+	if (len && check_add_overflow(start, len, end))
 		return -ERANGE;
-	if (end > pin->size_bytes || (end != pin->size_bytes && end & (block_bytes - 1)))
+	if (*end > last || (*end != pin->size_bytes && *end & mask))
 		return -ERANGE;
-
-	grant->range_start = arg->range_start;
-	grant->range_end = end;
-	grant->read_end = end == pin->size_bytes ? grant->file_read_end : end;
 	return 0;
 }
 
-static struct exo_grant *grant_create(struct exo_pinned *pin, const struct exo_grant_open *arg)
+static void set_range(struct exo_grant *grant, const struct exo_grant_terms *terms)
+{
+	const struct exo_pinned *pin = grant->pin;
+
+	grant->range_start = terms->range_start;
+	grant->range_end = terms->range_end;
+	grant->file_bytes = pin->size_bytes;
+	grant->file_read_end = round_up(pin->size_bytes, (u64)pin->volume->block_bytes);
+	grant->read_end = terms->range_end == pin->size_bytes ? grant->file_read_end :
+								 terms->range_end;
+}
+
+/* Takes its own references to @pin and @parent. */
+static struct exo_grant *grant_create(struct exo_pinned *pin, struct exo_grant *parent,
+				      const struct exo_grant_terms *terms)
 {
 	struct exo_grant *grant;
 	int ret;
@@ -272,19 +258,24 @@ static struct exo_grant *grant_create(struct exo_pinned *pin, const struct exo_g
 	if (!grant)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&grant->ref);
+	INIT_LIST_HEAD(&grant->children);
 	grant->pin = pin;
+	grant->parent = parent;
+	grant->depth = parent ? parent->depth + 1 : 0;
 	grant->open = true;
-	grant->hop_limit = min(arg->hop_limit ?: EXO_DEFAULT_HOPS, EXO_MAX_HOPS);
-	grant->in_flight_limit = min(arg->in_flight_limit ?: EXO_DEFAULT_IN_FLIGHT,
-				     EXO_MAX_IN_FLIGHT);
+	grant->hop_limit = terms->hop_limit;
+	grant->in_flight_limit = terms->in_flight_limit;
+	grant->rights = terms->rights;
+	grant->program_id = terms->program_id;
+	grant->expires = terms->expires;
+	grant->expires_at = terms->expires_at;
+	grant->expires_at_ns = terms->expires_at_ns;
 	grant->opened_at_ns = ktime_get_real_ns();
 	grant->uid = current_uid();
 	get_task_comm(grant->comm, current);
+	set_range(grant, terms);
 
-	ret = set_range(grant, arg);
-	if (ret)
-		goto err_free;
-	grant->user = user_charge(grant->uid);
+	grant->user = exo_user_charge(grant->uid);
 	if (IS_ERR(grant->user)) {
 		ret = PTR_ERR(grant->user);
 		goto err_free;
@@ -297,6 +288,9 @@ static struct exo_grant *grant_create(struct exo_pinned *pin, const struct exo_g
 	ret = exo_pin_add_grant(pin, grant);
 	if (ret)
 		goto err_release;
+	exo_pin_get(pin);
+	if (parent)
+		exo_grant_get(parent);
 	grant->pid = get_pid(task_tgid(current));
 	atomic64_inc(&grants_now);
 	xa_store(&exo_grants, grant->id, grant, GFP_KERNEL_ACCOUNT);
@@ -305,16 +299,50 @@ static struct exo_grant *grant_create(struct exo_pinned *pin, const struct exo_g
 err_release:
 	xa_release(&exo_grants, grant->id);
 err_uncharge:
-	user_uncharge(grant->user);
+	exo_user_uncharge(grant->user);
 err_free:
 	kfree(grant);
 	return ERR_PTR(ret);
 }
 
+/**
+ * exo_grant_new_fd() - make a grant and prepare its fd as the answer of a command
+ * @call: the command
+ * @pin: referenced by the caller, who keeps that reference
+ * @parent: referenced by the caller, or NULL
+ * @terms: checked
+ * @id: set to the grant's number
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EKEYREVOKED when pin or parent are being revoked, -EUSERS, -EMFILE, -ENFILE, -ENOMEM.
+ */
+int exo_grant_new_fd(struct exo_ioctl_call *call, struct exo_pinned *pin, struct exo_grant *parent,
+		     const struct exo_grant_terms *terms, u64 *id)
+{
+	struct exo_grant *grant = grant_create(pin, parent, terms);
+	int ret;
+
+	if (IS_ERR(grant))
+		return PTR_ERR(grant);
+	/* The record comes before the fd, so that a grant never closes before it was opened. */
+	exo_grant_audit(grant, parent ? EXO_AUDIT_GRANT_DERIVE : EXO_AUDIT_GRANT_OPEN, 0);
+	*id = grant->id;
+	ret = exo_ioctl_new_fd(call, "[exo-grant]", &exo_grant_fops, grant, O_RDWR);
+	if (ret)
+		exo_grant_close(grant);
+	return ret;
+}
+
 static int open_checked(struct exo_ioctl_call *call, struct request *request)
 {
 	struct exo_grant_open *arg = call->arg;
-	struct exo_grant *grant;
+	struct exo_grant_terms terms = {
+		.range_start = arg->range_start,
+		.hop_limit = min(arg->hop_limit ?: EXO_DEFAULT_HOPS, EXO_MAX_HOPS),
+		.in_flight_limit = min(arg->in_flight_limit ?: EXO_DEFAULT_IN_FLIGHT,
+				       EXO_MAX_IN_FLIGHT),
+		.rights = EXO_RIGHTS_ALL,
+	};
 	struct exo_pinned *pin;
 	int ret;
 
@@ -328,21 +356,14 @@ static int open_checked(struct exo_ioctl_call *call, struct request *request)
 	pin = pin_of_file(fd_file(f), request);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	grant = grant_create(pin, arg);
-	if (IS_ERR(grant)) {
-		exo_pin_put(pin);
-		return PTR_ERR(grant);
-	}
-	/* The record comes before the fd, so that a grant never closes before it was opened. */
-	exo_grant_audit(grant, EXO_AUDIT_GRANT_OPEN, 0);
-	ret = exo_ioctl_new_fd(call, "[exo-grant]", &exo_grant_fops, grant, O_RDWR);
-	if (ret) {
-		exo_grant_close(grant);
-		return ret;
-	}
-	arg->grant_id = grant->id;
-	arg->size_bytes = pin->size_bytes;
-	return 0;
+	ret = exo_grant_range(pin, arg->range_start, arg->range_len, 0, pin->size_bytes,
+			      &terms.range_end);
+	if (!ret)
+		ret = exo_grant_new_fd(call, pin, NULL, &terms, &arg->grant_id);
+	if (!ret)
+		arg->size_bytes = pin->size_bytes;
+	exo_pin_put(pin);
+	return ret;
 }
 
 /**
@@ -397,8 +418,13 @@ void exo_grant_fill_entry(const struct exo_grant *grant, struct exo_grant_entry 
 	entry->uid = from_kuid_munged(current_user_ns(), grant->uid);
 	/* The number of a process that has gone may be another one's by now. */
 	entry->pid = pid_has_task(grant->pid, PIDTYPE_TGID) ? pid_vnr(grant->pid) : 0;
-	entry->state = READ_ONCE(pin->state);
+	entry->state = exo_grant_state(grant);
 	entry->hop_limit = grant->hop_limit;
 	entry->in_flight = atomic_read(&grant->in_flight);
 	memcpy(entry->comm, grant->comm, sizeof(entry->comm));
+	entry->parent_id = grant->parent ? grant->parent->id : 0;
+	entry->expires_at_ns = grant->expires_at_ns;
+	entry->rights = grant->rights;
+	entry->program_id = grant->program_id;
+	entry->in_flight_limit = grant->in_flight_limit;
 }

@@ -3,8 +3,8 @@
  * A grant: the right to read a byte range of one pinned file through the module. It is checked
  * once, when it is opened; afterwards each read costs only exo_grant_check_read().
  *
- * Lifetime: referenced by its fd and by every traversal, so it outlives the fd while a read is in
- * flight.
+ * Lifetime: referenced by its fd, by every traversal and by grants derived from it, so it outlives
+ * the fd while a read is in flight, and as long as it is somebody's parent.
  */
 #ifndef EXO_GRANT_H
 #define EXO_GRANT_H
@@ -38,13 +38,23 @@ struct exo_grant {
 	u64 file_read_end;		/* file_bytes in whole blocks */
 	u32 hop_limit;
 	u32 in_flight_limit;
+	u32 rights;			/* EXO_RIGHT_* */
+	u32 program_id;			/* the only one it runs; 0 = any */
+	bool expires;
+	unsigned long expires_at;	/* jiffies */
+	u64 expires_at_ns;		/* CLOCK_REALTIME, for people; 0 = never */
+	struct exo_grant *parent;	/* it was derived from; holds a reference. NULL = of a file */
+	u32 depth;			/* parents above it */
 	u64 opened_at_ns;
 	kuid_t uid;
 	struct pid *pid;		/* of the process that opened it; holds a reference */
 	char comm[EXO_COMM_BYTES];
 	struct exo_user *user;		/* NULL once closed */
 
-	struct list_head pin_entry;	/* guarded by pin->lock, as is the next */
+	struct list_head pin_entry;	/* guarded by pin->lock, as are the next ones */
+	struct list_head children;	/* derived from it; the newest first */
+	struct list_head sibling;
+	enum exo_pin_state state;	/* its own, beside the pin's; only ever rises. Read anywhere */
 	bool cut;			/* its revocation is recorded */
 	bool open;			/* its fd is; read anywhere */
 	struct kref ref;
@@ -56,7 +66,24 @@ struct exo_grant {
 	atomic64_t bytes;
 };
 
+/* What a new grant may do; a derived one never more than its parent. */
+struct exo_grant_terms {
+	u64 range_start;
+	u64 range_end;
+	u32 hop_limit;
+	u32 in_flight_limit;
+	u32 rights;
+	u32 program_id;
+	bool expires;
+	unsigned long expires_at;
+	u64 expires_at_ns;
+};
+
 int exo_grant_open(struct exo_ioctl_call *call);
+int exo_grant_new_fd(struct exo_ioctl_call *call, struct exo_pinned *pin, struct exo_grant *parent,
+		     const struct exo_grant_terms *terms, u64 *id);
+int exo_grant_range(const struct exo_pinned *pin, u64 start, u64 len, u64 first, u64 last,
+		    u64 *end);
 void exo_grant_close(struct exo_grant *grant);
 void exo_grant_get(struct exo_grant *grant);
 void exo_grant_put(struct exo_grant *grant);
@@ -68,6 +95,17 @@ void exo_grant_actor(const struct exo_grant *grant, struct exo_actor *actor);
 u64 exo_grants_now(void);
 
 extern struct xarray exo_grants;	/* open ones, by id; RCU */
+
+/* Of the pin or of the grant itself, whichever has come further. */
+static inline enum exo_pin_state exo_grant_state(const struct exo_grant *grant)
+{
+	return max(READ_ONCE(grant->pin->state), READ_ONCE(grant->state));
+}
+
+static inline bool exo_grant_is_cut(const struct exo_grant *grant)
+{
+	return READ_ONCE(grant->state) == EXO_PIN_CUT || exo_pin_is_cut(grant->pin);
+}
 
 /**
  * exo_grant_check_read() - whether a grant covers a read

@@ -4,6 +4,7 @@
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 
+#include "derive.h"
 #include "grant.h"
 #include "grant_fd.h"
 #include "ioctl.h"
@@ -19,6 +20,8 @@ static int grant_info(struct exo_ioctl_call *call)
 static const struct exo_ioctl grant_ioctls[] = {
 	EXO_IOCTL(EXO_GRANT_INFO, sizeof(struct exo_grant_entry), grant_info),
 	EXO_IOCTL(EXO_GRANT_TRAVERSE, sizeof(struct exo_traverse), exo_traverse_ioctl),
+	EXO_IOCTL(EXO_GRANT_DERIVE, sizeof(struct exo_grant_derive), exo_grant_derive),
+	EXO_IOCTL(EXO_GRANT_REVOKE, sizeof(struct exo_grant_revoke), exo_grant_revoke),
 	EXO_IOCTL(EXO_GRANT_BATCH, sizeof(struct exo_batch), exo_traverse_batch_ioctl),
 };
 
@@ -27,13 +30,13 @@ static long grant_ioctl(struct file *file, unsigned int command, unsigned long a
 	return exo_ioctl_dispatch(grant_ioctls, ARRAY_SIZE(grant_ioctls), file, command, arg);
 }
 
-/* EPOLLPRI: the pin is being revoked, close soon. With EPOLLHUP: cut, nothing works any more. */
+/* EPOLLPRI: it is being revoked, close soon. With EPOLLHUP: cut, nothing works any more. */
 static __poll_t grant_poll(struct file *file, poll_table *wait)
 {
 	struct exo_grant *grant = file->private_data;
 
 	poll_wait(file, &grant->pin->wait, wait);
-	switch (READ_ONCE(grant->pin->state)) {
+	switch (exo_grant_state(grant)) {
 	case EXO_PIN_LIVE:
 		return 0;
 	case EXO_PIN_REVOKING:

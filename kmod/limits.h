@@ -33,6 +33,9 @@
 /* Open grants of one user. */
 #define EXO_MAX_GRANTS_PER_USER		16384U
 
+/* Grants derived one from another: a chain of that length is walked when the last one goes. */
+#define EXO_MAX_DERIVE_DEPTH		16U
+
 /* Revocation: the longest grace period, and how long the drain waits for the device. */
 #define EXO_MAX_GRACE_MS		60000U
 #define EXO_DRAIN_TIMEOUT_MS		60000U

@@ -53,6 +53,11 @@ static void pin_free(struct kref *ref)
 	kfree_rcu(pin, rcu);
 }
 
+void exo_pin_get(struct exo_pinned *pin)
+{
+	kref_get(&pin->ref);
+}
+
 /**
  * exo_pin_put() - drop a reference
  * @pin: which may be freed by the call
@@ -220,14 +225,18 @@ struct exo_pinned *exo_pin_find(struct exo_volume *volume, u64 ino)
  * @grant: on no list yet
  *
  * Context: process.
- * Return: 0, or -EKEYREVOKED when the pin has begun to end.
+ * Return: 0, or -EKEYREVOKED when the pin, or the grant's parent, has begun to end.
  */
 int exo_pin_add_grant(struct exo_pinned *pin, struct exo_grant *grant)
 {
+	struct exo_grant *parent = grant->parent;
 	int ret = -EKEYREVOKED;
 
 	spin_lock(&pin->lock);
-	if (pin->state == EXO_PIN_LIVE) {
+	if (pin->state == EXO_PIN_LIVE && (!parent || parent->state == EXO_PIN_LIVE)) {
+		/* First, so that a revocation under way never comes to it. */
+		if (parent)
+			list_add(&grant->sibling, &parent->children);
 		list_add_tail(&grant->pin_entry, &pin->grants);
 		atomic_inc(&pin->open_grants);
 		atomic64_inc(&pin->volume->grants);
@@ -262,6 +271,8 @@ void exo_pin_remove_grant(struct exo_pinned *pin, struct exo_grant *grant)
 {
 	spin_lock(&pin->lock);
 	list_del(&grant->pin_entry);
+	if (grant->parent)
+		list_del(&grant->sibling);
 	spin_unlock(&pin->lock);
 }
 

@@ -63,6 +63,7 @@ int exo_pin_unregister(struct exo_ioctl_call *call);
 int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms);
 void exo_pin_end_cancel(struct exo_volume *volume);
 struct exo_pinned *exo_pin_find(struct exo_volume *volume, u64 ino);
+void exo_pin_get(struct exo_pinned *pin);
 void exo_pin_put(struct exo_pinned *pin);
 int exo_pin_add_grant(struct exo_pinned *pin, struct exo_grant *grant);
 void exo_pin_close_grant(struct exo_pinned *pin);

@@ -90,14 +90,14 @@ static bool take_verdict(struct exo_traversal *t, int verdict)
 /* Why a traversal must not go on, whatever its program wants. */
 static enum exo_end stopped(const struct exo_traversal *t)
 {
-	if (exo_pin_is_cut(t->grant->pin))
+	if (exo_grant_is_cut(t->grant))
 		return EXO_END_REVOKED;
 	if (READ_ONCE(t->cancel))
 		return EXO_END_CANCELLED;
 	if (READ_ONCE(t->program->detaching))
 		return EXO_END_DETACHED;
 	if (time_after(jiffies, t->deadline))
-		return EXO_END_TIMEOUT;
+		return t->grant_expires ? EXO_END_EXPIRED : EXO_END_TIMEOUT;
 	return EXO_END_DONE;
 }
 

@@ -50,6 +50,7 @@ struct exo_traversal {
 	u32 blocks_room;
 	bool polled;			/* its caller looks for its completions: exo_traversal_poll() */
 	unsigned long deadline;		/* jiffies */
+	bool grant_expires;		/* deadline is the grant's, not the caller's */
 	u64 started_ns;
 
 	/* The block at hand, and the read that is due or in flight. */

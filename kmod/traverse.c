@@ -40,6 +40,10 @@ static int check_request(const struct exo_grant *grant, const struct exo_travers
 	if (arg->args_len > EXO_MAX_ARGS_BYTES || arg->result_len > EXO_MAX_RESULT_BYTES ||
 	    arg->blocks_len > EXO_MAX_BLOCKS_BYTES)
 		return -E2BIG;
+	if (!(grant->rights & EXO_RIGHT_TRAVERSE) ||
+	    (record && !(grant->rights & EXO_RIGHT_BLOCKS)) ||
+	    (grant->program_id && arg->program_id != grant->program_id))
+		return -EACCES;
 	if (arg->flags & EXO_TRAVERSE_POLLED && !volume->pollable)
 		return -EOPNOTSUPP;
 	return 0;
@@ -90,6 +94,10 @@ static struct exo_traversal *create(struct exo_grant *grant, const struct exo_tr
 	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
 	t->record = arg->flags & RECORD_FLAGS;
 	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
+	if (grant->expires && time_before(grant->expires_at, t->deadline)) {
+		t->deadline = grant->expires_at;
+		t->grant_expires = true;
+	}
 	t->offset = arg->start_offset;
 	t->len = arg->hop_bytes - (arg->start_offset & (volume->block_bytes - 1));
 	t->user_result = arg->result;

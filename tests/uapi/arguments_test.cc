@@ -37,6 +37,7 @@ const Command kDevice[] = {
     {"STATS", EXO_IOC_STATS, sizeof(exo_stats)},
     {"AUDIT_OPEN", EXO_IOC_AUDIT_OPEN, sizeof(exo_audit_open)},
     {"RELEASE", EXO_IOC_RELEASE, sizeof(exo_release)},
+    {"GRANT_REVOKE", EXO_IOC_GRANT_REVOKE, sizeof(exo_revoke_id)},
 };
 const Command kVolume[] = {
     {"BIND_MOUNT", EXO_VOLUME_BIND_MOUNT, sizeof(exo_bind_mount)},
@@ -48,6 +49,8 @@ const Command kGrant[] = {
     {"INFO", EXO_GRANT_INFO, sizeof(exo_grant_entry)},
     {"TRAVERSE", EXO_GRANT_TRAVERSE, sizeof(exo_traverse)},
     {"BATCH", EXO_GRANT_BATCH, sizeof(exo_batch)},
+    {"DERIVE", EXO_GRANT_DERIVE, sizeof(exo_grant_derive)},
+    {"REVOKE", EXO_GRANT_REVOKE, sizeof(exo_grant_revoke)},
 };
 
 template <size_t N>

@@ -39,6 +39,7 @@
 #define EXO_FEATURE_BLOCKS		(1ULL << 2)	/* EXO_TRAVERSE_LAST_BLOCK and _ALL_BLOCKS, too */
 #define EXO_FEATURE_BATCH		(1ULL << 3)	/* so is EXO_GRANT_BATCH */
 #define EXO_FEATURE_URING		(1ULL << 4)	/* and traversals through io_uring */
+#define EXO_FEATURE_DERIVE		(1ULL << 5)	/* and grants made of grants */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -175,6 +176,12 @@ struct exo_grant_entry {
 	__u32 hop_limit;
 	__u32 in_flight;
 	char comm[EXO_COMM_BYTES];
+	__u64 parent_id;		/* of the grant that it was derived from; 0 = opened on the file */
+	__u64 expires_at_ns;		/* CLOCK_REALTIME at the time it was made; 0 = never */
+	__u32 rights;			/* EXO_RIGHT_* */
+	__u32 program_id;		/* the only one it may run; 0 = any */
+	__u32 in_flight_limit;
+	__u32 reserved;
 };
 #define EXO_GRANT_STATE_CUT	2	/* revoked: every traversal ends with EXO_END_REVOKED */
 
@@ -243,6 +250,7 @@ struct exo_audit_event {
 	__u64 traversals;		/* totals, when a grant closes */
 	__u64 hops;
 	__u64 bytes;
+	__u64 parent_grant_id;		/* of a derived grant, else 0 */
 };
 #define EXO_AUDIT_VOLUME_ATTACH		1
 #define EXO_AUDIT_VOLUME_DETACH		2
@@ -262,6 +270,7 @@ struct exo_audit_event {
  * one record: length says how many, uid whose they were (~0: of several users).
  */
 #define EXO_AUDIT_SUPPRESSED		13
+#define EXO_AUDIT_GRANT_DERIVE		14	/* by the process that the record names */
 
 /*
  * EXO_IOC_RELEASE: an administrator's way to end a volume whose daemon is gone: revokes its grants,
@@ -272,6 +281,19 @@ struct exo_release {
 	__u32 grace_ms;			/* in */
 };
 
+/*
+ * EXO_IOC_GRANT_REVOKE: an administrator's EXO_GRANT_REVOKE of any grant and all that was derived from it, by id.
+ * Needs CAP_SYS_ADMIN. Errors: ENOENT; else as there.
+ */
+struct exo_revoke_id {
+	__u64 grant_id;			/* in */
+	__u32 grace_ms;			/* in: bounded by the module */
+	__u32 flags;			/* in: 0 */
+	__u32 revoked_grants;		/* out */
+	__u32 drained_traversals;	/* out */
+	__u64 drain_ns;			/* out */
+};
+
 #define EXO_IOC_INFO		_IOWR(EXO_IOC_TYPE, 0x00, struct exo_info)
 #define EXO_IOC_ATTACH		_IOWR(EXO_IOC_TYPE, 0x01, struct exo_attach)
 #define EXO_IOC_GRANT_OPEN	_IOWR(EXO_IOC_TYPE, 0x02, struct exo_grant_open)
@@ -280,6 +302,7 @@ struct exo_release {
 #define EXO_IOC_STATS		_IOWR(EXO_IOC_TYPE, 0x05, struct exo_stats)
 #define EXO_IOC_AUDIT_OPEN	_IOWR(EXO_IOC_TYPE, 0x06, struct exo_audit_open)
 #define EXO_IOC_RELEASE		_IOWR(EXO_IOC_TYPE, 0x07, struct exo_release)
+#define EXO_IOC_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x08, struct exo_revoke_id)
 
 /* ------------------------------------------------------------------ volume fd */
 
@@ -371,6 +394,7 @@ enum exo_end {
 					 */
 	EXO_END_NO_REQUEST	= 12,	/* the device's queue could not be entered: outcome.error says why */
 	EXO_END_NOT_STARTED	= 13,	/* in a batch only: outcome.error is what EXO_GRANT_TRAVERSE would return */
+	EXO_END_EXPIRED		= 14,	/* the grant's time was over */
 };
 
 struct exo_outcome {
@@ -396,9 +420,10 @@ struct exo_outcome {
  * extents there, and the program sees the bytes that it asked for as one block.
  * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
  * size or over the maximum; E2BIG args_len, result_len or blocks_len; EFAULT; EAGAIN the in-flight limit is reached;
- * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut;
- * EINTR the caller was killed; ENOMEM.
- * Checked in this order: EKEYREVOKED, EAGAIN, EINVAL, E2BIG, EOPNOTSUPP, ENOENT, EFAULT of args. The
+ * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut; EKEYEXPIRED its
+ * time is over; EACCES it lacks the right, or is for another program; EINTR the caller was killed; ENOMEM.
+ * Checked in this order: EKEYREVOKED, EKEYEXPIRED, EAGAIN, EINVAL, E2BIG, EACCES, EOPNOTSUPP, ENOENT, EFAULT of
+ * args. The
  * result is written after the end, and only as far as the program reported, and so are blocks, so their EFAULT comes
  * last.
  */
@@ -447,6 +472,46 @@ struct exo_batch {
 };
 
 /*
+ * EXO_GRANT_DERIVE: make a weaker grant of a grant; returns its fd (close-on-exec). It reads the same pinned file and
+ * can never do more than the grant it was made of: its range lies inside, its rights are some of its parent's, its
+ * limits and its time are lowered to them. It lives on when the parent's fd is closed, and is charged to the caller.
+ * Errors: EINVAL flags, unknown rights; EACCES rights that the parent lacks (EXO_RIGHT_DERIVE above all), or another
+ * program than the parent's; ERANGE the range is not inside the parent's or not aligned, as with EXO_IOC_GRANT_OPEN;
+ * EKEYREVOKED the parent is being revoked; EKEYEXPIRED; ELOOP derived too often, one from another; EMFILE; ENOMEM;
+ * EUSERS.
+ */
+struct exo_grant_derive {
+	__u64 range_start;		/* in */
+	__u64 range_len;		/* in: 0 = to the end of the parent's */
+	__u32 rights;			/* in: EXO_RIGHT_*; 0 = the parent's */
+	__u32 program_id;		/* in: the only program it may run; 0 = the parent's, or any */
+	__u32 hop_limit;		/* in: 0 = the parent's */
+	__u32 in_flight_limit;		/* in: of this grant alone; 0 = the parent's */
+	__u32 expires_ms;		/* in: from now; 0 = the parent's time, or never */
+	__u32 flags;			/* in: 0 */
+	__u64 grant_id;			/* out */
+};
+#define EXO_RIGHT_TRAVERSE	(1U << 0)
+#define EXO_RIGHT_BLOCKS	(1U << 1)	/* get blocks themselves, and not only what a program reports */
+#define EXO_RIGHT_DERIVE	(1U << 2)	/* derive, and revoke what was derived */
+#define EXO_RIGHTS_ALL		(EXO_RIGHT_TRAVERSE | EXO_RIGHT_BLOCKS | EXO_RIGHT_DERIVE)
+
+/*
+ * EXO_GRANT_REVOKE: take back every grant that was derived from this one, and from those, and so on. As with
+ * EXO_VOLUME_UNPIN: holders are notified, have grace_ms to close, are cut, and what they have in flight is drained;
+ * when the call returns 0 nothing more is read through them. May be called again after EINTR or ETIMEDOUT.
+ * Errors: EINVAL; EACCES the grant lacks EXO_RIGHT_DERIVE; EINTR; ETIMEDOUT.
+ */
+struct exo_grant_revoke {
+	__u32 grace_ms;			/* in: bounded by the module */
+	__u32 flags;			/* in: EXO_REVOKE_* */
+	__u32 revoked_grants;		/* out */
+	__u32 drained_traversals;	/* out: that were in flight at the cut */
+	__u64 drain_ns;			/* out: from the cut to the last completion */
+};
+#define EXO_REVOKE_SELF		(1U << 0)	/* this one, too */
+
+/*
  * Through io_uring: IORING_OP_URING_CMD on a grant fd. Any number may be in flight, up to the grant's limit.
  *  - cmd_op EXO_GRANT_TRAVERSE, in a ring of any kind: the SQE's command is a struct exo_uring_pointer.
  *  - cmd_op EXO_URING_TRAVERSE, in a ring with 128-byte SQEs: the command is a struct exo_uring_traverse, and no user
@@ -486,6 +551,8 @@ struct exo_uring_traverse {
 #define EXO_GRANT_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x41, struct exo_traverse)
 #define EXO_GRANT_BATCH		_IOWR(EXO_IOC_TYPE, 0x42, struct exo_batch)
 #define EXO_URING_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x43, struct exo_uring_traverse)
+#define EXO_GRANT_DERIVE	_IOWR(EXO_IOC_TYPE, 0x44, struct exo_grant_derive)
+#define EXO_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x45, struct exo_grant_revoke)
 
 /* ------------------------------------------------------------------ files on an exo mount (served by the daemon) */
 

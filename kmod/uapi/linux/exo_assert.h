@@ -85,7 +85,7 @@ EXO_ASSERT_AT(exo_pin_entry, grants, 40);
 EXO_ASSERT_AT(exo_pin_entry, state, 44);
 EXO_ASSERT_AT(exo_pin_entry, pinned_at_ns, 48);
 
-EXO_ASSERT_SIZE(exo_grant_entry, 120);
+EXO_ASSERT_SIZE(exo_grant_entry, 152);
 EXO_ASSERT_AT(exo_grant_entry, grant_id, 0);
 EXO_ASSERT_AT(exo_grant_entry, pin_id, 8);
 EXO_ASSERT_AT(exo_grant_entry, ino, 16);
@@ -103,6 +103,12 @@ EXO_ASSERT_AT(exo_grant_entry, state, 92);
 EXO_ASSERT_AT(exo_grant_entry, hop_limit, 96);
 EXO_ASSERT_AT(exo_grant_entry, in_flight, 100);
 EXO_ASSERT_AT(exo_grant_entry, comm, 104);
+EXO_ASSERT_AT(exo_grant_entry, parent_id, 120);
+EXO_ASSERT_AT(exo_grant_entry, expires_at_ns, 128);
+EXO_ASSERT_AT(exo_grant_entry, rights, 136);
+EXO_ASSERT_AT(exo_grant_entry, program_id, 140);
+EXO_ASSERT_AT(exo_grant_entry, in_flight_limit, 144);
+EXO_ASSERT_AT(exo_grant_entry, reserved, 148);
 
 EXO_ASSERT_SIZE(exo_program_entry, 72);
 EXO_ASSERT_AT(exo_program_entry, program_id, 0);
@@ -139,7 +145,7 @@ EXO_ASSERT_SIZE(exo_audit_open, 8);
 EXO_ASSERT_AT(exo_audit_open, flags, 0);
 EXO_ASSERT_AT(exo_audit_open, reserved, 4);
 
-EXO_ASSERT_SIZE(exo_audit_event, 128);
+EXO_ASSERT_SIZE(exo_audit_event, 136);
 EXO_ASSERT_AT(exo_audit_event, sequence, 0);
 EXO_ASSERT_AT(exo_audit_event, time_ns, 8);
 EXO_ASSERT_AT(exo_audit_event, type, 16);
@@ -159,6 +165,7 @@ EXO_ASSERT_AT(exo_audit_event, length, 96);
 EXO_ASSERT_AT(exo_audit_event, traversals, 104);
 EXO_ASSERT_AT(exo_audit_event, hops, 112);
 EXO_ASSERT_AT(exo_audit_event, bytes, 120);
+EXO_ASSERT_AT(exo_audit_event, parent_grant_id, 128);
 
 EXO_ASSERT_SIZE(exo_release, 8);
 EXO_ASSERT_AT(exo_release, volume_id, 0);
@@ -236,6 +243,32 @@ EXO_ASSERT_AT(exo_batch, count, 8);
 EXO_ASSERT_AT(exo_batch, entry_bytes, 12);
 EXO_ASSERT_AT(exo_batch, flags, 16);
 EXO_ASSERT_AT(exo_batch, reserved, 20);
+
+EXO_ASSERT_SIZE(exo_grant_derive, 48);
+EXO_ASSERT_AT(exo_grant_derive, range_start, 0);
+EXO_ASSERT_AT(exo_grant_derive, range_len, 8);
+EXO_ASSERT_AT(exo_grant_derive, rights, 16);
+EXO_ASSERT_AT(exo_grant_derive, program_id, 20);
+EXO_ASSERT_AT(exo_grant_derive, hop_limit, 24);
+EXO_ASSERT_AT(exo_grant_derive, in_flight_limit, 28);
+EXO_ASSERT_AT(exo_grant_derive, expires_ms, 32);
+EXO_ASSERT_AT(exo_grant_derive, flags, 36);
+EXO_ASSERT_AT(exo_grant_derive, grant_id, 40);
+
+EXO_ASSERT_SIZE(exo_grant_revoke, 24);
+EXO_ASSERT_AT(exo_grant_revoke, grace_ms, 0);
+EXO_ASSERT_AT(exo_grant_revoke, flags, 4);
+EXO_ASSERT_AT(exo_grant_revoke, revoked_grants, 8);
+EXO_ASSERT_AT(exo_grant_revoke, drained_traversals, 12);
+EXO_ASSERT_AT(exo_grant_revoke, drain_ns, 16);
+
+EXO_ASSERT_SIZE(exo_revoke_id, 32);
+EXO_ASSERT_AT(exo_revoke_id, grant_id, 0);
+EXO_ASSERT_AT(exo_revoke_id, grace_ms, 8);
+EXO_ASSERT_AT(exo_revoke_id, flags, 12);
+EXO_ASSERT_AT(exo_revoke_id, revoked_grants, 16);
+EXO_ASSERT_AT(exo_revoke_id, drained_traversals, 20);
+EXO_ASSERT_AT(exo_revoke_id, drain_ns, 24);
 
 /* The commands of the two kinds of SQE. */
 EXO_ASSERT_SIZE(exo_uring_pointer, 16);
