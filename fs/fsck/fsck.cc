@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "fs/fsck/check.h"
+#include "fs/fsck/patient_device.h"
 #include "fs/volume/superblock_io.h"
 
 namespace exo {
@@ -51,7 +52,8 @@ Result<> run_passes(Check& c) {
 
 Result<FsckReport> fsck_run(BlockDevice& device, const FsckOptions& options) {
     FsckReport report;
-    Check c(device, options, report);
+    fsck::PatientDevice patient(device);
+    Check c(patient, options, report);
     c.writable = options.mode != FsckMode::kCheck && !device.read_only();
     EXO_TRY(run_passes(c));
     const bool write = c.writable && (options.mode != FsckMode::kSafe || c.problems.all_safe());

@@ -112,11 +112,8 @@ Result<> check_journal(Check& c) {
     if (c.writable) {
         c.report.journal_replayed = journal && (*journal)->replayed();
         if (!journal) EXO_TRY(reset(c));
+        // What could be read a moment ago and is now refused by the device stays for the next run.
         journal = open(false);
-        if (!journal) {  // its content cannot be read, though its header could
-            EXO_TRY(reset(c));
-            journal = open(false);
-        }
         if (!journal) return std::unexpected(journal.error());
     } else if (journal) {
         c.report.journal_replayed = (*journal)->replayed();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/support/faulty_device.h"
 
+#include <cstring>
+
 namespace exo::test {
 
 namespace {
@@ -65,8 +67,13 @@ Result<> FaultyDevice::run(std::span<const IoRequest> requests) {
     for (const IoRequest& request : requests) {
         std::lock_guard lock(mutex_);
         if (request.kind == IoKind::kRead) {
-            if (fails(Request::kRead)) return fail(EIO, "injected read error");
+            const bool failed = fails(Request::kRead);
             EXO_TRY(under_.run({&request, 1}));
+            if (!failed) continue;
+            for (const iovec& piece : request.buffers)
+                memset(static_cast<std::byte*>(piece.iov_base) + piece.iov_len / 2, int(kGarbage),
+                       piece.iov_len - piece.iov_len / 2);
+            return fail(EIO, "injected read error");
         } else if (fails(Request::kWrite)) {
             if (fault_ == Fault::kTorn) EXO_TRY(write(request, true));
             return fail(EIO, "injected write error");

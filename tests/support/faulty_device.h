@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A device that fails. It may record every write, flush and discard, so that a power cut can be
 // replayed at any point (crash_states.h), and fail requests: one, or all from one on. A failed
-// write may have been done in part; what a failed flush should have saved is lost, as on a drive
+// write may have been done in part; a failed read leaves half of what was asked for, and garbage;
+// what a failed flush should have saved is lost, as on a drive
 // that drops its cache. What was discarded reads as garbage. Requests of one call are seen in
 // order.
 #pragma once
