@@ -42,6 +42,7 @@ enum class Damage : uint8_t {
     kSymlink,
     kSpecialFile,
     kAttribute,
+    kAclMode,
     kRoot,
     kEntry,
     kEntryHash,

@@ -275,12 +275,19 @@ class InodePass {
     void attributes(const InodeRecord& record) {
         AttributeChecker checker(c_.hash_key, S_ISDIR(record.mode));
         uint64_t bad = 0;
+        uint32_t acl_mode = record.mode;
         tree(record, TreeRoot::kXattr, [&](uint64_t key, std::span<const std::byte> piece) {
-            if (checker.feed(key, piece) == AttributeChecker::Verdict::kBad) bad++;
+            const auto verdict = checker.feed(key, piece);
+            if (verdict == AttributeChecker::Verdict::kBad) bad++;
+            if (verdict == AttributeChecker::Verdict::kWhole && !checker.access_acl().empty())
+                (void)acl_to_mode(checker.access_acl(), acl_mode);
         });
         if (c_.rework.contains(ino_) && c_.rework[ino_].xattr) return;
         if ((bad > 0 || !checker.between()) &&
             found(Damage::kAttribute, "has malformed extended attributes"))
+            c_.rework[ino_].xattr = true;
+        if (acl_mode != record.mode &&
+            found(Damage::kAclMode, "has a mode that is not the one of its access ACL"))
             c_.rework[ino_].xattr = true;
     }
 

@@ -24,6 +24,7 @@ constexpr DamageClass kClasses[] = {
     {"symlink", false, "remove it"},
     {"special-file", false, "clear it"},
     {"attribute", false, "remove it"},
+    {"acl-mode", true, "allow what both allow"},
     {"root", false, "make a new one"},
     {"entry", false, "remove it"},
     {"entry-hash", true, "move it"},

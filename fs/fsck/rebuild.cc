@@ -238,12 +238,31 @@ class Rebuild {
             }
             part.push_back(std::move(item));
             if (verdict != AttributeChecker::Verdict::kWhole) continue;
+            if (!checker.access_acl().empty()) settle_mode(checker.access_acl(), part, fresh);
             std::ranges::move(part, std::back_inserter(result));
             part.clear();
         }
         records = std::move(result);
         // The bits of the group were the mask of the ACL: they may allow more than it did.
         if (checker.bad_access_acl()) fresh.mode = fresh.mode & ~uint32_t(S_IRWXG);
+    }
+
+    // Where mode and ACL differ, nobody knows which is right: allowed is what both allow.
+    static void settle_mode(Acl acl, std::span<TreeRecord> pieces, InodeRecord& fresh) {
+        uint32_t mode = fresh.mode;
+        (void)acl_to_mode(acl, mode);
+        if (mode == fresh.mode) return;
+        mode = fresh.mode;
+        (void)inherit_acl(acl, mode);
+        fresh.mode = mode;
+        const std::vector<std::byte> value = encode_acl(acl);
+        size_t skip = sizeof(AttributeHead) + kAclAccessName.size(), done = 0;
+        for (TreeRecord& piece : pieces) {
+            const size_t length = std::min(piece.value.size() - skip, value.size() - done);
+            memcpy(piece.value.data() + skip, value.data() + done, length);
+            done += length;
+            skip = 0;
+        }
     }
 
     Result<> remove(InodeRecord& record, std::vector<BlockNo> nodes) {

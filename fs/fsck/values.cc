@@ -6,7 +6,6 @@
 
 #include "fs/node/attributes.h"
 #include "fs/node/directory.h"
-#include "fs/volume/posix_acl.h"
 
 namespace exo::fsck {
 
@@ -83,9 +82,13 @@ bool AttributeChecker::starts(uint64_t key, std::span<const std::byte> piece) {
 
 AttributeChecker::Verdict AttributeChecker::progress() {
     if (left_ > 0) return Verdict::kPart;
+    access_acl_.clear();
     if (!is_acl_) return Verdict::kWhole;
     const auto acl = parse_acl(acl_);
-    if (acl && !acl->empty()) return Verdict::kWhole;
+    if (acl && !acl->empty()) {
+        if (names_.back() == kAclAccessName) access_acl_ = *acl;
+        return Verdict::kWhole;
+    }
     bad_access_acl_ = bad_access_acl_ || names_.back() == kAclAccessName;
     return Verdict::kBad;
 }

@@ -9,6 +9,7 @@
 
 #include "fs/format/inode.h"
 #include "fs/fsck/space.h"
+#include "fs/volume/posix_acl.h"
 
 namespace exo::fsck {
 
@@ -39,6 +40,8 @@ class AttributeChecker {
     Verdict feed(uint64_t key, std::span<const std::byte> piece);
     bool between() const { return left_ == 0; }  // no attribute is half read
     bool bad_access_acl() const { return bad_access_acl_; }
+    // The access ACL, when the attribute that was whole last is one; else empty.
+    const Acl& access_acl() const { return access_acl_; }
 
   private:
     bool starts(uint64_t key, std::span<const std::byte> piece);
@@ -49,6 +52,7 @@ class AttributeChecker {
     bool bad_access_acl_ = false;
     std::vector<std::byte> acl_;  // the value, if it is an ACL
     bool is_acl_ = false;
+    Acl access_acl_;
     uint64_t next_ = 0;
     size_t left_ = 0;  // bytes of the value to come
     uint64_t base_ = UINT64_MAX;

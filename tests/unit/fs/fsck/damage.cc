@@ -320,6 +320,10 @@ std::vector<DamageCase> make_cases() {
                  true);
          },
          {"/shared"}},
+        {"mode that is not the ACL's",
+         Damage::kAclMode,
+         record("/shared", [](InodeRecord& r) { r.mode = S_IFREG | 0646; }),
+         {"/shared"}},
         {"root of attributes", Damage::kAttribute,
          record("/plain", [](InodeRecord& r) { r.xattr_root[0] = std::byte{99}; })},
         {"no root directory",

@@ -3,6 +3,7 @@
 // was not harmed is as it was.
 #include <algorithm>
 
+#include "fs/volume/posix_acl.h"
 #include "tests/unit/fs/fsck/damage.h"
 
 using namespace exo;
@@ -132,6 +133,26 @@ TEST_CASE("who loses an ACL does not leave its mask to the group") {
     CHECK(run(image, FsckMode::kRepair).repaired > 0);
     auto v = mount(image);
     CHECK(v->getattr(sample().inos.at("/shared"))->mode == (S_IFREG | 0600));
+}
+
+TEST_CASE("where mode and ACL differ, what both allow is allowed") {
+    const QuietLog quiet;
+    MemoryDevice image(sample().image);
+    const Ino ino = sample().inos.at("/shared");
+    // More for the group and others than the ACL has, less for the owner.
+    Surgeon(image).change_record(ino, [](InodeRecord& r) { r.mode = S_IFREG | S_ISUID | 0477; });
+    CHECK(run(image, FsckMode::kSafe).repaired == 1);
+    auto v = mount(image);
+    CHECK(v->getattr(ino)->mode == (S_IFREG | S_ISUID | 0460));
+    const auto acl = parse_acl(*v->get_xattr(ino, kAclAccessName));
+    EXO_REQUIRE_OK(acl);
+    CHECK(*acl == Acl{{kAclUserObj, 4, UINT32_MAX},
+                      {kAclUser, 4, 1001},
+                      {kAclGroupObj, 0, UINT32_MAX},
+                      {kAclMask, 6, UINT32_MAX},
+                      {kAclOther, 0, UINT32_MAX}});
+    EXO_REQUIRE_OK(v->close());
+    require_sound(image);
 }
 
 TEST_CASE("a lost directory comes back with its names, closed to others") {
