@@ -142,7 +142,7 @@ class ErrorTrial {
 
     // Runs the script until a step fails twice; the number of steps that succeeded.
     size_t play(Volume& volume, FaultyDevice& device, History& history, bool& told) {
-        Play play{volume, {}};
+        Play play{.volume = volume};
         size_t done = 0;
         for (const Step& step : script_.steps()) {
             if (!step.action(play)) {
@@ -204,7 +204,7 @@ class ErrorTrial {
     void power_cut(const MemoryDevice& start, const FaultyDevice& device, const History& history,
                    size_t last, const std::string& where) {
         CrashStates states(start, device.log());
-        Trial trial(verdict_, history, settings_, points_);
+        Trial trial(verdict_, objection_of(history), settings_, points_);
         trial.cut(states, device.records(), last, 2, where);
         states_ += trial.states();
     }

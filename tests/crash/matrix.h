@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The two trials of a workload: the power cut at every point of what it sends to the device, and an
-// error for every request that it sends.
+// The trials of workloads: the power cut at every point of what they send to the device, one alone
+// or several at once, and an error for every request of one.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 
@@ -38,15 +39,19 @@ struct Depth {
     bool recover = false;  // the power is cut again, at every point of the mount
 };
 
+// Empty when a cut after `records` may leave this, else what is wrong; `last`: the newest moment
+// that may show.
+using Objection = std::function<std::string(const Snapshot& found, size_t records, size_t last)>;
+
 // Counts the images that it tries.
 class Trial {
   public:
-    Trial(Verdict& verdict, const History& history, const Settings& settings)
-        : verdict_(verdict), history_(history), random_(settings.seed) {}
+    Trial(Verdict& verdict, Objection objection, const Settings& settings)
+        : verdict_(verdict), objection_(std::move(objection)), random_(settings.seed) {}
     // For one of many short trials with a history of another run: times are not compared.
-    Trial(Verdict& verdict, const History& history, const Settings& settings, uint64_t number)
+    Trial(Verdict& verdict, Objection objection, const Settings& settings, uint64_t number)
         : verdict_(verdict),
-          history_(history),
+          objection_(std::move(objection)),
           random_(settings.seed + number),
           timeless_(true),
           sample_(number * 3) {}
@@ -66,7 +71,7 @@ class Trial {
     void recover(const MemoryDevice& image, size_t records, size_t last, const std::string& where);
 
     Verdict& verdict_;
-    const History& history_;
+    const Objection objection_;
     std::mt19937_64 random_;
     bool timeless_ = false;
     uint64_t sample_ = 0;  // where in the round of depths it is
@@ -78,11 +83,22 @@ Result<MemoryDevice> fresh_volume();
 MountOptions options_of(const Workload& workload);
 // The last moment that a cut after `records` may show.
 size_t newest_moment(const History& history, size_t records);
-// Runs a script to its end, where nothing fails.
-Result<History> record(const Script& script, Volume& volume, FaultyDevice& device);
+// What a history of the whole volume says.
+Objection objection_of(const History& history);
+// Runs a script to its end below a directory, where nothing fails.
+Result<History> record(const Script& script, Volume& volume, FaultyDevice& device,
+                       Ino root = kRootIno);
 
-// Both print one line with their counts; false when something failed.
+// Some workloads that run at once, each in a directory of its own.
+struct Company {
+    const char* name;
+    std::vector<const char*> workloads;
+};
+const std::vector<Company>& companies();
+
+// All print one line with their counts; false when something failed.
 bool power_cuts(const Workload& workload, const Settings& settings);
 bool io_errors(const Workload& workload, const Settings& settings);
+bool power_cuts_together(const Company& company, const Settings& settings);
 
 }  // namespace exo::test

@@ -9,8 +9,8 @@ namespace exo::test {
 
 namespace {
 // Notes what a step did that has just succeeded.
-Result<> note_step(History& history, const Step& step, Volume& volume, size_t records) {
-    EXO_TRY_ASSIGN(Snapshot seen, see(volume));
+Result<> note_step(History& history, const Step& step, const Play& play, size_t records) {
+    EXO_TRY_ASSIGN(Snapshot seen, see(play.volume, play.root));
     const Snapshot& before = history.moment(history.moments() - 1).seen;
     const auto file = before.find(step.path);
     const bool in_place =
@@ -22,15 +22,21 @@ Result<> note_step(History& history, const Step& step, Volume& volume, size_t re
 }
 }  // namespace
 
-Result<History> record(const Script& script, Volume& volume, FaultyDevice& device) {
+Objection objection_of(const History& history) {
+    return [&](const Snapshot& found, size_t records, size_t last) {
+        return history.objection(found, records, last);
+    };
+}
+
+Result<History> record(const Script& script, Volume& volume, FaultyDevice& device, Ino root) {
     History history;
-    EXO_TRY_ASSIGN(Snapshot empty, see(volume));
+    EXO_TRY_ASSIGN(Snapshot empty, see(volume, root));
     history.begin(device.records(), std::move(empty));
-    Play play{volume, {}};
+    Play play{.volume = volume, .root = root};
     for (const Step& step : script.steps()) {
         if (auto done = step.action(play); !done)
             return fail(done.error().code, step.what + ": " + describe(done.error()));
-        EXO_TRY(note_step(history, step, volume, device.records()));
+        EXO_TRY(note_step(history, step, play, device.records()));
     }
     return history;
 }
@@ -62,7 +68,7 @@ bool power_cuts(const Workload& workload, const Settings& settings) {
         return false;
     }
     Verdict verdict;
-    Trial trial(verdict, *history, settings);
+    Trial trial(verdict, objection_of(*history), settings);
     CrashStates states(start, device.log());
     const size_t cuts = device.records() + 1;
     const size_t each = size_t(std::max<uint64_t>(3, settings.states / cuts));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Runs one trial of one workload and keeps what it printed, for total.sh: run.sh PROGRAM FOLDER TRIAL
-# WORKLOAD STATES. EXO_CRASH_STATES in the environment comes before STATES, for longer runs.
+# Runs one trial of one workload, or of one company, and keeps what it printed, for total.sh: run.sh
+# PROGRAM FOLDER TRIAL NAME STATES. EXO_CRASH_STATES in the environment comes before STATES, for longer runs.
 set -euo pipefail
 output=$2/$3-$4.out
 rm -f "$output"

@@ -69,7 +69,8 @@ Play::~Play() {
 }
 
 Result<Ino> Play::find(std::string_view path) {
-    Ino at = kRootIno;
+    Ino at = root;
+    if (at != kRootIno) EXO_TRY(volume.open_ref(at));
     while (!path.empty()) {
         const size_t slash = std::min(path.find('/'), path.size());
         auto next = volume.lookup(at, path.substr(0, slash));
@@ -152,7 +153,7 @@ Script& Script::rename(const std::string& from, const std::string& to, RenameMod
 
 Script& Script::unnamed(const std::string& slot) {
     return custom("create unnamed " + slot, [=](Play& play) -> Result<> {
-        EXO_TRY_ASSIGN(const FileAttr attr, play.volume.create_unnamed(kRootIno, 0600, 0, 0));
+        EXO_TRY_ASSIGN(const FileAttr attr, play.volume.create_unnamed(play.root, 0600, 0, 0));
         play.held[slot] = attr.ino;
         return {};
     });
@@ -292,15 +293,23 @@ Script& Script::set_acl(const std::string& path, bool access, uint32_t user) {
     return set_xattr(path, access ? "system.posix_acl_access" : "system.posix_acl_default", acl);
 }
 
-Script& Script::pin(const std::string& path) {
+Script& Script::set_pinned(const std::string& path, bool persistent) {
     // Setting a pin makes everything before it durable.
-    Step& step = add("pin " + path, [=](Play& play) -> Result<> {
+    Step& step = add((persistent ? "pin " : "lease ") + path, [=](Play& play) -> Result<> {
         EXO_TRY_ASSIGN(const Ref file, open(play, path));
-        return play.volume.set_pinned(file.ino(), true);
+        return play.volume.set_pinned(file.ino(), persistent);
     });
     step.path = path;
     step.sync = Step::Sync::kFile;
     return *this;
+}
+
+Script& Script::pin(const std::string& path) {
+    return set_pinned(path, true);
+}
+
+Script& Script::lease(const std::string& path) {
+    return set_pinned(path, false);
 }
 
 Script& Script::unpin(const std::string& path) {

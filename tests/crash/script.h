@@ -15,10 +15,11 @@
 
 namespace exo::test {
 
-// What a run of a script has open: slot name to inode.
+// What a run of a script has open: slot name to inode. Paths begin at its root.
 struct Play {
     Volume& volume;
-    std::map<std::string, Ino> held;
+    std::map<std::string, Ino> held{};
+    Ino root = kRootIno;
 
     ~Play();
     Result<Ino> find(std::string_view path);  // takes a reference
@@ -76,6 +77,8 @@ class Script {
     Script& set_acl(const std::string& path, bool access, uint32_t user);
     Script& pin(const std::string& path);
     Script& unpin(const std::string& path);
+    // A pin that no crash survives.
+    Script& lease(const std::string& path);
 
     // Durability.
     Script& sync();
@@ -86,6 +89,7 @@ class Script {
     Script& custom(std::string what, std::function<Result<>(Play&)> action);
 
   private:
+    Script& set_pinned(const std::string& path, bool persistent);
     Step& add(std::string what, std::function<Result<>(Play&)> action);
     std::vector<Step> steps_;
 };

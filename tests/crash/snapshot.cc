@@ -2,6 +2,8 @@
 #include "tests/crash/snapshot.h"
 
 #include <functional>
+#include <mutex>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 
@@ -13,8 +15,12 @@ std::string time_text(const timespec& time) {
     return std::to_string(time.tv_sec) + "." + std::to_string(time.tv_nsec);
 }
 
-std::unordered_map<uint64_t, std::string>& known_sectors() {
-    static std::unordered_map<uint64_t, std::string> known;
+struct KnownSectors {
+    std::mutex mutex;  // guards the map; what it holds stays
+    std::unordered_map<uint64_t, std::string> texts;
+};
+KnownSectors& known_sectors() {
+    static KnownSectors known;
     return known;
 }
 
@@ -24,10 +30,12 @@ Result<std::vector<uint64_t>> read_sectors(Volume& volume, Ino ino, uint64_t siz
     EXO_TRY_ASSIGN(const size_t got,
                    volume.read(ino, 0, std::as_writable_bytes(std::span(content))));
     if (got != size) return fail(EIO, "a read within the file came back short");
+    KnownSectors& known = known_sectors();
+    const std::lock_guard lock(known.mutex);
     for (size_t at = 0; at < size; at += 512) {
         const auto text = std::string_view(content).substr(at, 512);
         sectors.push_back(std::hash<std::string_view>()(text));
-        known_sectors().try_emplace(sectors.back(), text);
+        known.texts.try_emplace(sectors.back(), text);
     }
     return sectors;
 }
@@ -38,6 +46,7 @@ Result<Seen> see_one(Volume& volume, const FileAttr& attr) {
                   std::to_string(attr.gid) + " links " + std::to_string(attr.nlink) + " rdev " +
                   std::to_string(attr.rdev) + (attr.pin_persistent ? " pinned" : ""),
               time_text(attr.atime) + " " + time_text(attr.mtime)};
+    seen.leased = attr.pinned && !attr.pin_persistent;
     EXO_TRY_ASSIGN(const std::string names, volume.list_xattr(attr.ino));
     for (size_t at = 0; at < names.size(); at = names.find('\0', at) + 1) {
         EXO_TRY_ASSIGN(const auto value, volume.get_xattr(attr.ino, names.c_str() + at));
@@ -81,12 +90,30 @@ Result<> walk(Volume& volume, Ino dir, const std::string& prefix, Snapshot& out)
 }  // namespace
 
 const std::string& sector_text(uint64_t sector) {
-    return known_sectors().at(sector);
+    KnownSectors& known = known_sectors();
+    const std::lock_guard lock(known.mutex);
+    return known.texts.at(sector);
 }
 
-Result<Snapshot> see(Volume& volume) {
+Result<Snapshot> see(Volume& volume, Ino root) {
     Snapshot snapshot;
-    EXO_TRY(walk(volume, kRootIno, "", snapshot));
+    EXO_TRY(walk(volume, root, "", snapshot));
+    if (root != kRootIno) return snapshot;
+    std::set<Ino> named;
+    for (const auto& [path, one] : snapshot) named.insert(one.ino);
+    EXO_TRY_ASSIGN(const auto pinned, volume.pinned_inodes());
+    for (const PinnedInode& pin : pinned) {
+        if (named.contains(pin.ino)) continue;
+        EXO_TRY(volume.open_ref(pin.ino));
+        Result<Seen> seen = fail(EIO);
+        if (const auto attr = volume.getattr(pin.ino); attr)
+            seen = see_one(volume, *attr);
+        else
+            seen = std::unexpected(attr.error());
+        volume.close_ref(pin.ino);
+        if (!seen) return std::unexpected(seen.error());
+        snapshot["<pinned " + std::to_string(pin.ino) + ">"] = std::move(*seen);
+    }
     return snapshot;
 }
 

@@ -63,7 +63,7 @@ std::string Trial::sound(MemoryDevice& image, const char* when, bool mounted) {
     return {};
 }
 
-// No remains show when a file grows; and what is written and synced now survives the next cut.
+// What is written and synced now survives the next cut.
 std::string Trial::use(Volume& volume, MemoryDevice& image) {
     const std::string name = "after the crash", text(5000, 'x');
     auto made = volume.create(kRootIno, name, S_IFREG | 0644, 0, 0);
@@ -84,10 +84,17 @@ std::string Trial::use(Volume& volume, MemoryDevice& image) {
 }
 
 namespace {
+// No remains show when a file grows; a pinned one does not.
 std::string check_tails(Volume& volume, const Snapshot& seen) {
     for (const auto& [path, file] : seen) {
+        if (file.meta.find(" pinned") != std::string::npos) {
+            if (auto done = volume.open_ref(file.ino); !done) return words("open", done.error());
+            const auto changed = volume.truncate(file.ino, file.size + 1);
+            volume.close_ref(file.ino);
+            if (changed || changed.error().code != EPERM) return path + " is pinned but changes";
+            continue;
+        }
         if (file.size % 512 == 0 && file.size % 4096 == 0) continue;
-        if (file.meta.find(" pinned") != std::string::npos) continue;
         const uint64_t end = (file.size + 4095) / 4096 * 4096;
         if (auto done = volume.open_ref(file.ino); !done) return words("open", done.error());
         auto grown = volume.truncate(file.ino, end);
@@ -113,7 +120,9 @@ std::string Trial::look(MemoryDevice& image, size_t records, size_t last, const 
     if (!seen) return words("reading", seen.error());
     if (timeless_)
         for (auto& [path, one] : *seen) one.times.clear();
-    if (auto wrong = history_.objection(*seen, records, last); !wrong.empty()) return wrong;
+    for (const auto& [path, one] : *seen)
+        if (one.leased) return path + " is still pinned, though only by a lease";
+    if (auto wrong = objection_(*seen, records, last); !wrong.empty()) return wrong;
     if (depth.tails) {
         if (auto wrong = check_tails(**volume, *seen); !wrong.empty()) return wrong;
     }

@@ -28,6 +28,7 @@ const std::vector<Workload>& workloads() {
         {"extents", script_extents},
         {"copy", script_copy},
         {"pins", script_pins},
+        {"leases", script_leases},
         {"reuse", script_reuse},
         {"full", script_full},
         {"discard", script_discard, with_discard},

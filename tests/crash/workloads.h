@@ -26,6 +26,7 @@ Script script_punch();
 Script script_extents();
 Script script_copy();
 Script script_pins();
+Script script_leases();
 Script script_reuse();
 Script script_full();
 Script script_discard();

@@ -109,6 +109,26 @@ Script script_pins() {
     return s;
 }
 
+// Pins by lease, which end with a crash; and unlinked files that only a pin keeps, beside others
+// that want their space.
+Script script_leases() {
+    Script s;
+    s.create("l").write("l", 0, 9000, 'l').lease("l").create("p").write("p", 0, 30000, 'p');
+    s.pin("p").rename("l", "m").chmod("m", 0400).sync().hold("m", "m").unlink("m").sync();
+    s.create("both").write("both", 0, 5000, 'b').lease("both").pin("both").sync();
+    s.hold("p", "p").unlink("p").sync();
+    for (int i = 0; i < 3; i++) {
+        const std::string file = "other" + std::to_string(i);
+        s.create(file).write(file, 0, 60000, char('x' + i)).fsync(file);
+        if (i > 0) s.unlink(file).sync();
+    }
+    s.unpin("@m").release("m").sync().unpin("@p").release("p").sync();
+    s.create("late").write("late", 0, 50000, 'L').fsync("late").unpin("both");
+    s.write("both", 1000, 6000, 'B').fsync("both").lease("both").unpin("both");
+    s.truncate("both", 100).sync();
+    return s;
+}
+
 // Space is used again as soon as it may be, by data and by metadata in turn.
 Script script_reuse() {
     Script s;
