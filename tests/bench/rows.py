@@ -37,14 +37,10 @@ ROWS = {
 }
 
 
-class Skipped(Exception):
-    """Why a system has no numbers in a group."""
-
-
 def fio(system, options, rate_of, **settings):
     command = ["fio", "--name=bench", f"--filename={system.path}/large",
                f"--size={options.large_mib}M", "--bs=4k", "--invalidate=0", "--group_reporting",
-               "--runtime=1" if options.quick else "--runtime=3", "--output-format=json"]
+               "--runtime=1", "--output-format=json"]
     command += [f"--{name}={value}" for name, value in settings.items()]
     job = json.loads(run(*command))["jobs"][0]
     return job[rate_of]["iops"]
@@ -139,27 +135,14 @@ def tree(system, options, _):
 
 def directory(system, options, _):
     """One large directory; filled once, as that takes long."""
-    entries = options.entries
     if not os.path.exists(f"{system.path}/directory"):
-        os.mkdir(f"{system.path}/directory")
-        first = min(entries, 10000)
-        rate = system.work("populate", first, folder="directory")
-        minutes = (entries - first) / rate / 60
-        if minutes > options.patience:
-            system.directory_skipped = (
-                f"creating {entries:,} entries would take {minutes:.0f} minutes "
-                f"({rate:,.0f}/s at first)")
-        else:
-            if entries > first:
-                system.work("populate", entries - first, first, folder="directory")
-    if hasattr(system, "directory_skipped"):
-        raise Skipped(system.directory_skipped)
-    lookups = min(entries, 20000)
-    system.cold()
-    yield "lookup in a large directory, cold", system.work("lookup", lookups, entries,
-                                                           folder="directory")
-    yield "lookup in a large directory, again", system.work("lookup", lookups, entries,
-                                                            folder="directory")
+        system.fill("directory", options.entries)
+    lookups = min(options.entries, 20000)
+    for state in ("cold", "again"):
+        if state == "cold":
+            system.cold()
+        yield f"lookup in a large directory, {state}", system.work(
+            "lookup", lookups, options.entries, folder="directory")
 
 
 GROUPS = {"large": large, "small": small, "tree": tree, "directory": directory}

@@ -59,6 +59,15 @@ class System:
         return float(done) / max(float(seconds), 1e-6)
 
 
+    def fill(self, folder, entries):
+        """Makes a directory with so many entries, before anything in it is measured."""
+        self.fill_at(f"{self.path}/{folder}", entries)
+
+    def fill_at(self, path, entries):
+        os.mkdir(path)
+        run(self.worker, "populate", path, str(entries))
+
+
 class OnImage(System):
     def prepare(self):
         super().prepare()
@@ -111,6 +120,15 @@ class Fuse2fs(OnImage):
                              check=False).returncode == 0:
             time.sleep(0.01)
 
+    def fill(self, folder, entries):
+        # It searches a directory from the start for each new name: that would take days. So the
+        # kernel's ext4 fills it.
+        self.umount()
+        run("mount", "-t", "ext4", "-o", "loop", self.image, self.path)
+        self.fill_at(f"{self.path}/{folder}", entries)
+        run("umount", self.path)
+        self.mount()
+
 
 class Bindfs(System):
     name = "bindfs"
@@ -126,6 +144,9 @@ class Bindfs(System):
     def umount(self):
         if os.path.ismount(self.path):
             run("umount", self.path)
+
+    def fill(self, folder, entries):
+        self.fill_at(f"{self.source}/{folder}", entries)  # sooner, and with the same outcome
 
     def clean_up(self):
         super().clean_up()

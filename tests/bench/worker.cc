@@ -3,8 +3,9 @@
 // operation, so that what is timed is the file system. Prints the seconds and how many operations
 // or bytes they were for.
 //   bench_worker JOB DIRECTORY COUNT [FIRST]
-// Small files: create, create-fsync, stat, read-small, unlink. A large directory: populate, lookup,
-// visit. A large file (COUNT MiB): write, read, read-direct.
+// Small files: create, create-fsync, stat, read-small, unlink. A large directory: populate, lookup
+// (COUNT random ones of FIRST entries, but no longer than three seconds), visit. A large file
+// (COUNT MiB): write, read, read-direct.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,8 @@ namespace {
 constexpr size_t kFilesPerFolder = 100;
 constexpr size_t kSmallFileBytes = 1024;
 constexpr size_t kLargeBlockBytes = 1u << 20;
+constexpr std::chrono::seconds kLongestLookups{3};
+using Clock = std::chrono::steady_clock;
 
 [[noreturn]] void die(const std::string& what) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread
@@ -114,7 +117,19 @@ void visit(const Job& job) {
     check(seen >= job.count, job.directory + " has lost entries");
 }
 
-bool run(const std::string& name, const Job& job) {
+// How many of random entries were looked up in time.
+uint64_t lookup(const Job& job) {
+    const auto end = Clock::now() + kLongestLookups;
+    uint64_t state = 1, done = 0;
+    while (done < job.count && Clock::now() < end) {
+        get_status(job.entry(next_random(state) % job.first));
+        done++;
+    }
+    return done;
+}
+
+// How many operations or MiB were done; 0: there is no such job.
+uint64_t run(const std::string& name, const Job& job) {
     const auto each = [&](auto operation) {
         for (uint64_t i = job.first; i < job.first + job.count; i++) operation(i);
     };
@@ -130,12 +145,9 @@ bool run(const std::string& name, const Job& job) {
         each([&](uint64_t i) {
             check(mknod(job.entry(i).c_str(), S_IFREG | 0644, 0) == 0, job.entry(i));
         });
-    else if (name == "lookup") {
-        // COUNT random ones of FIRST entries.
-        uint64_t state = 1;
-        for (uint64_t i = 0; i < job.count; i++)
-            get_status(job.entry(next_random(state) % job.first));
-    } else if (name == "visit")
+    else if (name == "lookup")
+        return lookup(job);
+    else if (name == "visit")
         visit(job);
     else if (name == "write")
         large_file(job, O_WRONLY | O_CREAT, true);
@@ -144,8 +156,8 @@ bool run(const std::string& name, const Job& job) {
     else if (name == "read-direct")
         large_file(job, O_RDONLY | O_DIRECT, false);
     else
-        return false;
-    return true;
+        return 0;
+    return job.count;
 }
 
 }  // namespace
@@ -159,13 +171,13 @@ int main(int argc, char** argv) {
     const Job job{argv[2], strtoull(argv[3], nullptr, 10),
                   argc > 4 ? strtoull(argv[4], nullptr, 10) : 0};
     if (name == "create" || name == "create-fsync") make_folders(job);
-    using Clock = std::chrono::steady_clock;
     const auto start = Clock::now();
-    if (!run(name, job)) {
+    const uint64_t done = run(name, job);
+    if (done == 0) {
         fprintf(stderr, "bench_worker: there is no job '%s'\n", name.c_str());
         return 2;
     }
     const std::chrono::duration<double> seconds = Clock::now() - start;
-    printf("%.6f %llu\n", seconds.count(), static_cast<unsigned long long>(job.count));
+    printf("%.6f %llu\n", seconds.count(), static_cast<unsigned long long>(done));
     return 0;
 }
