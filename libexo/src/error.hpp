@@ -8,6 +8,9 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <utility>
+
+#include "exo/exo.h"
 
 namespace exo::internal {
 
@@ -49,5 +52,26 @@ int take_options(const Options* given, Options& options) {
     options.size = sizeof(Options);
     return 0;
 }
+
+// The first of many errors, with its line, which those after it would replace.
+class FirstError {
+  public:
+    // `answer` is negative, and was just returned by what set the thread's error.
+    void note(int answer) {
+        if (answer_ < 0) return;
+        message_ = exo_last_error();
+        answer_ = answer;
+    }
+    // The first error, or if there was none, `answer`.
+    int answer_or(int answer) {
+        if (answer_ == 0) return answer;
+        set_error(std::move(message_));
+        return answer_;
+    }
+
+  private:
+    int answer_ = 0;
+    std::string message_;
+};
 
 }  // namespace exo::internal

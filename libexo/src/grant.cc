@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Grants and the traversals that run on them, one blocking call each.
+// Grants, and the traversals that run on them: one or many in a blocking call. Says in words how
+// they ended, wherever they ran.
+#include "grant.hpp"
+
 #include <sys/ioctl.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <cstddef>
+#include <limits>
 
 #include "error.hpp"
-#include "exo/exo.h"
 #include "fd.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::guarded;
 using exo::internal::take_options;
+using exo::internal::traverse;
 
 namespace {
 
@@ -36,6 +42,48 @@ int explain_grant(int code) {
         default:
             return fail(code, "no grant: %s", errno_text(code).c_str());
     }
+}
+
+// Why a traversal did not start.
+std::string refusal(int code) {
+    switch (code) {
+        case ENOENT:
+            return "its program is not attached any more (exo prog list)";
+        case EAGAIN: /* through io_uring it is EBUSY */
+        case EBUSY:
+            return "the grant has as many in flight as it allows";
+        case EOPNOTSUPP:
+            return "the device has no poll queues (load nvme with poll_queues=N), so polled mode "
+                   "is not possible";
+        case EKEYREVOKED:
+            return "the grant was revoked: the file was unpinned";
+        case EINVAL:
+            return "flags that do not fit, or hop_bytes over the maximum or no whole blocks";
+        case E2BIG:
+            return "arguments, result or blocks are larger than the module takes (exo info)";
+        case EFAULT:
+            return "it has an address that cannot be read or written";
+        case ECANCELED:
+            return "the batch ended before it";
+        default:
+            return errno_text(code);
+    }
+}
+
+constexpr size_t kLargestBatch = 4096;  // to try; the module says if it takes fewer
+
+struct exo_traverse& entry_at(struct exo_traverse* entries, size_t at, size_t entry_bytes) {
+    return *reinterpret_cast<struct exo_traverse*>(reinterpret_cast<char*>(entries) +
+                                                   at * entry_bytes);
+}
+
+int explain_batch(int code, size_t first, size_t last) {
+    if (code == ENOTTY) {
+        return fail(code, "no batch: this is no grant, or the exo module is older than batches");
+    }
+    return fail(code, "no batch: traversals %zu to %zu: %s", first, last,
+                code == EFAULT ? "one lies where memory cannot be read or written"
+                               : errno_text(code).c_str());
 }
 
 }  // namespace
@@ -63,44 +111,82 @@ int exo_grant__info(int grant_fd, struct exo_grant_entry* info) {
     return fail(code, "cannot ask about the grant: %s", errno_text(code).c_str());
 }
 
+namespace exo::internal {
+
+int traverse(int grant_fd, struct exo_traverse& request) {
+    if (ioctl(grant_fd, EXO_GRANT_TRAVERSE, &request) == 0) return 0;
+    int code = errno;
+    if (code == ENOTTY) return fail(code, "no traversal: this is no grant");
+    return fail(code, "no traversal by program %u: %s", request.program_id, refusal(code).c_str());
+}
+
+}  // namespace exo::internal
+
 int exo_grant__traverse(int grant_fd, uint32_t program_id, const struct exo_traverse_options* given,
                         struct exo_outcome* outcome) {
-    struct exo_traverse_options options;
-    int error = take_options(given, options);
-    if (error) return error;
-    struct exo_traverse request = {};
-    request.flags = options.flags;
-    request.program_id = program_id;
-    request.start_offset = options.start_offset;
-    request.hop_bytes = options.hop_bytes ? options.hop_bytes : kDefaultHopBytes;
-    request.hop_limit = options.hop_limit;
-    request.timeout_ms = options.timeout_ms;
-    request.args = reinterpret_cast<uintptr_t>(options.args);
-    request.args_len = static_cast<uint32_t>(options.args_len);
-    request.result = reinterpret_cast<uintptr_t>(options.result);
-    request.result_len = static_cast<uint32_t>(options.result_len);
-    if (ioctl(grant_fd, EXO_GRANT_TRAVERSE, &request) == 0) {
-        *outcome = request.outcome;
+    return guarded([&] {
+        struct exo_traverse_options options;
+        int error = take_options(given, options);
+        if (error) return error;
+        constexpr size_t kMost = std::numeric_limits<uint32_t>::max();
+        if (options.args_len > kMost || options.result_len > kMost || options.blocks_len > kMost) {
+            return fail(E2BIG, "no traversal by program %u: %s", program_id,
+                        refusal(E2BIG).c_str());
+        }
+        struct exo_traverse request = {};
+        request.flags = options.flags;
+        request.program_id = program_id;
+        request.start_offset = options.start_offset;
+        request.hop_bytes = options.hop_bytes ? options.hop_bytes : kDefaultHopBytes;
+        request.hop_limit = options.hop_limit;
+        request.timeout_ms = options.timeout_ms;
+        request.args = reinterpret_cast<uintptr_t>(options.args);
+        request.args_len = static_cast<uint32_t>(options.args_len);
+        request.result = reinterpret_cast<uintptr_t>(options.result);
+        request.result_len = static_cast<uint32_t>(options.result_len);
+        request.blocks = reinterpret_cast<uintptr_t>(options.blocks);
+        request.blocks_len = static_cast<uint32_t>(options.blocks_len);
+        error = traverse(grant_fd, request);
+        if (!error) *outcome = request.outcome;
+        return error;
+    });
+}
+
+int exo_grant__batch(int grant_fd, struct exo_traverse* entries, size_t count, size_t entry_bytes) {
+    return guarded([&] {
+        // The module knows which sizes there ever were; here, what is touched must be inside.
+        constexpr size_t kTouched =
+            offsetof(struct exo_traverse, outcome) + offsetof(struct exo_outcome, value);
+        if (entry_bytes < kTouched || entry_bytes % alignof(struct exo_traverse) ||
+            entry_bytes > std::numeric_limits<uint32_t>::max()) {
+            return fail(EINVAL, "no batch: entries of %zu bytes", entry_bytes);
+        }
+        for (size_t at = 0; at < count; at++) {
+            struct exo_outcome& outcome = entry_at(entries, at, entry_bytes).outcome;
+            outcome.cause = EXO_END_NOT_STARTED;
+            outcome.error = -ECANCELED;
+        }
+        size_t largest = kLargestBatch;
+        size_t at = 0;
+        do {
+            struct exo_batch batch = {};
+            batch.traversals =
+                count ? reinterpret_cast<uintptr_t>(&entry_at(entries, at, entry_bytes)) : 0;
+            batch.count = static_cast<uint32_t>(std::min(count - at, largest));
+            batch.entry_bytes = static_cast<uint32_t>(entry_bytes);
+            if (ioctl(grant_fd, EXO_GRANT_BATCH, &batch) == 0) {
+                at += batch.count;
+                continue;
+            }
+            /* Nothing was started. A grant may be all that a process has: it cannot ask /dev/exo.
+             */
+            if (errno != E2BIG || batch.count < 2) {
+                return explain_batch(errno, at, at + batch.count);
+            }
+            largest = batch.count / 2;
+        } while (at < count);
         return 0;
-    }
-    int code = errno;
-    switch (code) {
-        case ENOENT:
-            return fail(code, "no program %u is attached: it was unloaded (exo prog list)",
-                        program_id);
-        case EAGAIN:
-            return fail(code, "the grant has as many traversals in flight as it allows");
-        case EOPNOTSUPP:
-            return fail(code,
-                        "the device has no poll queues (load nvme with poll_queues=N), so polled "
-                        "mode is not possible");
-        case EKEYREVOKED:
-            return fail(code, "the grant was revoked: the file was unpinned");
-        case ENOTTY:
-            return fail(code, "not a grant");
-        default:
-            return fail(code, "the traversal did not start: %s", errno_text(code).c_str());
-    }
+    });
 }
 
 const char* exo_end__name(uint32_t cause) {
@@ -131,6 +217,8 @@ const char* exo_end__name(uint32_t cause) {
             return "program gave no verdict";
         case EXO_END_NO_REQUEST:
             return "device queue not available";
+        case EXO_END_NOT_STARTED:
+            return "not started";
         default:
             return "unknown end";
     }
@@ -144,6 +232,7 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
         case EXO_END_PROGRAM:
         case EXO_END_IO:
         case EXO_END_NO_REQUEST:
+        case EXO_END_NOT_STARTED:
             code = outcome->error < 0 ? -outcome->error : EIO;
             break;
         case EXO_END_OUT_OF_RANGE:
@@ -175,6 +264,9 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
             break;
         default:
             break;
+    }
+    if (outcome->cause == EXO_END_NOT_STARTED) {
+        return fail(code, "%s: no traversal: %s", what, refusal(code).c_str());
     }
     const char* name = exo_end__name(outcome->cause);
     auto offset = static_cast<unsigned long long>(outcome->file_offset);

@@ -88,12 +88,18 @@ struct exo_traverse_options {
     size_t args_len;
     void* result;
     size_t result_len;
+    void* blocks; /* copies of visited blocks: EXO_TRAVERSE_LAST_BLOCK or _ALL_BLOCKS in flags */
+    size_t blocks_len;
 };
 /* Runs one traversal to its end. 0 whenever it started: how it ended is in the outcome. */
 int exo_grant__traverse(int grant_fd, uint32_t program_id,
                         const struct exo_traverse_options* options, struct exo_outcome* outcome);
+/* Runs many, as many at a time as the grant allows, and returns when all have ended. Each entry's
+ * outcome says how it went, EXO_END_NOT_STARTED when it could not start. If the call fails, entries
+ * that it did not come to have that with -ECANCELED. entry_bytes: sizeof(struct exo_traverse). */
+int exo_grant__batch(int grant_fd, struct exo_traverse* entries, size_t count, size_t entry_bytes);
 /* 0 if the program came to its own end, else the errno that fits, with exo_last_error() set;
- * `what` names the file in it. */
+ * `what` names the file in it. For traversals of a batch and of an io_uring (exo/uring.h), too. */
 int exo_outcome__check(const struct exo_outcome* outcome, const char* what);
 /* "done", "out of range" ... */
 const char* exo_end__name(uint32_t cause);
@@ -222,6 +228,23 @@ int exo_index__info(const struct exo_index* index, struct exo_index_info* info);
 /* 1: found, 0: no such key. EBADMSG: a node is damaged. */
 int exo_index__lookup(const struct exo_index* index, const void* key, size_t key_len,
                       struct exo_lookup* lookup);
+
+/* One of many keys. Arrays of these: this structure never grows. */
+struct exo_index_query {
+    const void* key;
+    size_t key_len;
+    struct exo_lookup* lookup; /* in and out, as for one key; may be NULL */
+    int32_t answer;            /* out: what exo_index__lookup() would return */
+    uint32_t reserved;
+};
+#define EXO_INDEX_BATCH 1024
+/* Looks many keys up: in kernel mode with one entry into the kernel for every EXO_INDEX_BATCH of
+ * them, and waiting for its turn when others use up the grant's traversals in flight. Every query
+ * gets its answer. Returns how many were found, or the first negative answer, which
+ * exo_last_error() is then about. */
+int exo_index__lookup_batch(const struct exo_index* index, struct exo_index_query* queries,
+                            size_t count);
+
 /* Calls `each` for the records from a key on (NULL: all) in order, read in user space; stops when
  * it returns non-zero and returns that. */
 int exo_index__scan(const struct exo_index* index, const void* from, size_t from_len,

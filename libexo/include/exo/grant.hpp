@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A grant, the right to run traversals over a range of one pinned file, and one traversal at a
-// time.
+// A grant, the right to run traversals over a range of one pinned file; one traversal at a time, or
+// many in one call. Through an io_uring: exo/uring.h.
 #pragma once
 
 #include <exo/file.hpp>
+
+#include <span>
 
 namespace exo::inline v0 {
 
@@ -31,6 +33,11 @@ class Grant {
         int error = exo_grant__traverse(fd(), program_id, &options, &outcome);
         if (error < 0) return last_error(error);
         return outcome;
+    }
+    // All of them; each has its own outcome.
+    Result<> batch(std::span<exo_traverse> traversals) const {
+        return check(
+            exo_grant__batch(fd(), traversals.data(), traversals.size(), sizeof(exo_traverse)));
     }
 
   private:

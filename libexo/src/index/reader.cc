@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Opens index files and looks keys up in them, by plain reads or by the kernel's traversal.
+// Opens index files and looks keys up in them by plain reads; by the kernel's traversals is
+// kernel_lookup.cc's.
 #include "reader.hpp"
 
 #include <fcntl.h>
@@ -12,17 +13,23 @@
 #include "crc32c.hpp"
 #include "error.hpp"
 #include "exo_btree.bpf.h"
+#include "kernel_lookup.hpp"
 
 using exo::internal::damaged;
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::FirstError;
+using exo::internal::give_lookup;
 using exo::internal::guarded;
+using exo::internal::lookup_kernel;
+using exo::internal::lookup_kernel_batch;
 using exo::internal::node_checksum;
 using exo::internal::NodeBuffer;
 using exo::internal::PaddedKey;
 using exo::internal::read_node;
 using exo::internal::read_value;
+using exo::internal::take_lookup;
 using exo::internal::take_options;
 
 namespace exo::internal {
@@ -52,6 +59,22 @@ int read_block(const exo_index& index, uint64_t offset, void* bytes) {
 PaddedKey::PaddedKey(std::string_view key) : size_(static_cast<uint32_t>(key.size())) {
     if (!key.empty()) memcpy(bytes_, key.data(), key.size());
     memset(bytes_ + key.size(), 0, EXO_INDEX_SLACK_BYTES);
+}
+
+int take_lookup(const exo_lookup* given, exo_lookup& lookup) {
+    int error = take_options(given, lookup);
+    if (error) return error;
+    lookup.value_len = 0;
+    lookup.hops = lookup.direct = lookup.deferred = lookup.polled = 0;
+    lookup.elapsed_ns = 0;
+    return 0;
+}
+
+void give_lookup(exo_lookup& lookup, exo_lookup* given) {
+    if (!given) return;
+    size_t size = std::min(given->size, sizeof(lookup));
+    lookup.size = given->size;
+    memcpy(given, &lookup, size);
 }
 
 int damaged(const exo_index& index, uint64_t offset, const char* what) {
@@ -187,64 +210,6 @@ int lookup_user(const exo_index& index, const PaddedKey& key, exo_lookup& lookup
     return error ? error : 1;
 }
 
-// The module's default is meant for interactive use; a drive that is being reset, or a machine that
-// is overloaded, may take longer over one read without being broken.
-constexpr uint32_t kLookupTimeoutMs = 10'000;
-
-int lookup_kernel(const exo_index& index, std::string_view key, exo_lookup& lookup) {
-    struct {
-        exo_btree_args head;
-        unsigned char key[EXO_INDEX_KEY_MAX + EXO_INDEX_SLACK_BYTES];
-    } args;
-    bool is_short = key.size() <= EXO_BTREE_KEY_SHORT;
-    args.head = {index.header.node.build_id, index.header.root_level,
-                 static_cast<uint32_t>(key.size())};
-    if (!key.empty()) memcpy(args.key, key.data(), key.size());
-    size_t args_len = is_short ? EXO_BTREE_ARGS_SHORT : EXO_BTREE_ARGS_LONG;
-    memset(args.key + key.size(), 0, args_len - sizeof(args.head) - key.size());
-
-    alignas(8) unsigned char small[EXO_BTREE_RESULT_SMALL];
-    std::unique_ptr<unsigned char[]> large;
-    bool is_large = index.header.max_value_bytes > EXO_INDEX_INLINE_MAX;
-    if (is_large) large = std::make_unique<unsigned char[]>(EXO_BTREE_RESULT_LARGE);
-    unsigned char* result = is_large ? large.get() : small;
-
-    exo_traverse_options options = {};
-    options.size = sizeof(options);
-    options.start_offset = index.header.root_offset;
-    options.hop_bytes = EXO_INDEX_NODE_BYTES;
-    options.flags = index.options.traverse_flags;
-    options.timeout_ms = kLookupTimeoutMs;
-    options.args = &args;
-    options.args_len = args_len;
-    options.result = result;
-    options.result_len = is_large ? EXO_BTREE_RESULT_LARGE : EXO_BTREE_RESULT_SMALL;
-    exo_outcome outcome = {};
-    int error = exo_grant__traverse(index.grant.get(), index.program_id, &options, &outcome);
-    if (error) return error;
-    lookup.hops = outcome.hops;
-    lookup.direct = outcome.direct;
-    lookup.deferred = outcome.deferred;
-    lookup.polled = outcome.polled;
-    lookup.elapsed_ns = outcome.elapsed_ns;
-    if (outcome.cause == EXO_END_PROGRAM && outcome.error == -EBADMSG) {
-        return damaged(index, outcome.file_offset, "the traversal refused it");
-    }
-    error = exo_outcome__check(&outcome, index.name.c_str());
-    if (error) return error;
-    if (outcome.value == EXO_BTREE_ABSENT) return 0;
-    exo_btree_result head;
-    memcpy(&head, result, sizeof(head));
-    if (outcome.result_len != sizeof(head) + head.value_len) {
-        return fail(EPROTO, "%s: program %u is no index lookup of this version", index.name.c_str(),
-                    index.program_id);
-    }
-    lookup.value_len = head.value_len;
-    size_t size = std::min<size_t>(head.value_len, lookup.value ? lookup.value_capacity : 0);
-    if (size) memcpy(lookup.value, result + sizeof(head), size);
-    return 1;
-}
-
 int open_grant(exo_index& index) {
     exo_grant_options options = {};
     options.size = sizeof(options);
@@ -296,25 +261,36 @@ int exo_index__lookup(const struct exo_index* index, const void* key, size_t key
                       struct exo_lookup* given) {
     return guarded([&] {
         exo_lookup lookup;
-        int error = take_options(given, lookup);
+        int error = take_lookup(given, lookup);
         if (error) return error;
-        lookup.value_len = 0;
-        lookup.hops = lookup.direct = lookup.deferred = lookup.polled = 0;
-        lookup.elapsed_ns = 0;
+        std::string_view text(static_cast<const char*>(key), key_len);
         int answer;
         if (key_len > EXO_INDEX_KEY_MAX) {
             answer = 0; /* no index holds such a key */
         } else if (index->options.mode == EXO_INDEX_KERNEL) {
-            answer = lookup_kernel(*index, {static_cast<const char*>(key), key_len}, lookup);
+            answer = lookup_kernel(*index, text, lookup);
         } else {
-            answer =
-                lookup_user(*index, PaddedKey({static_cast<const char*>(key), key_len}), lookup);
+            answer = lookup_user(*index, PaddedKey(text), lookup);
         }
-        if (given) {
-            size_t size = std::min(given->size, sizeof(lookup));
-            lookup.size = given->size;
-            memcpy(given, &lookup, size);
-        }
+        give_lookup(lookup, given);
         return answer;
+    });
+}
+
+int exo_index__lookup_batch(const struct exo_index* index, struct exo_index_query* queries,
+                            size_t count) {
+    return guarded([&] {
+        if (index->options.mode == EXO_INDEX_KERNEL) {
+            return lookup_kernel_batch(*index, queries, count);
+        }
+        FirstError first;
+        int found = 0;
+        for (size_t at = 0; at < count; at++) {
+            exo_index_query& query = queries[at];
+            query.answer = exo_index__lookup(index, query.key, query.key_len, query.lookup);
+            if (query.answer < 0) first.note(query.answer);
+            found += query.answer == 1;
+        }
+        return first.answer_or(found);
     });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads nodes of an index through a file descriptor and checks them. Shared by lookup, scan and
-// verify.
+// verify; with it, how a caller's exo_lookup comes in and goes out.
 #pragma once
 
 #include <cstdint>
@@ -51,5 +51,9 @@ int damaged(const exo_index& index, uint64_t offset, const char* what);
 // is the value's own. *nodes counts overflow nodes read.
 int read_value(const exo_index& index, const NodeBuffer& leaf, uint32_t slot, bool checksum,
                void* value, size_t capacity, size_t* length, uint32_t* nodes);
+
+// The caller's structure, of whatever version, with its answers cleared; and back to the caller.
+int take_lookup(const exo_lookup* given, exo_lookup& lookup);
+void give_lookup(exo_lookup& lookup, exo_lookup* given);
 
 }  // namespace exo::internal

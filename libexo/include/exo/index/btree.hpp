@@ -7,8 +7,12 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 namespace exo::inline v0 {
 
@@ -77,6 +81,42 @@ class Index {
         if (answer == 0) return std::nullopt;
         value.resize(lookup.value_len);
         return value;
+    }
+    using Answer = Result<std::optional<std::string>>;
+    // An answer for each of many keys, in kernel mode with one entry into the kernel for every
+    // EXO_INDEX_BATCH of them. Of several errors only the first has more than its code to say.
+    std::vector<Answer> lookup_batch(std::span<const std::string> keys,
+                                     std::vector<exo_lookup>* how = nullptr) const {
+        // What the values need is known once they are found; until then each has the most there is.
+        const size_t room = info().max_value_bytes;
+        auto values = std::make_unique_for_overwrite<char[]>(keys.size() * room);
+        std::vector<exo_lookup> lookups(keys.size());
+        std::vector<exo_index_query> queries(keys.size());
+        for (size_t at = 0; at < keys.size(); at++) {
+            lookups[at].size = sizeof(exo_lookup);
+            lookups[at].value = values.get() + at * room;
+            lookups[at].value_capacity = room;
+            queries[at].key = keys[at].data();
+            queries[at].key_len = keys[at].size();
+            queries[at].lookup = &lookups[at];
+        }
+        int first = exo_index__lookup_batch(index_.get(), queries.data(), queries.size());
+        std::string message = first < 0 ? exo_last_error() : "";
+        std::vector<Answer> answers(keys.size());
+        for (size_t at = 0; at < keys.size(); at++) {
+            int code = -queries[at].answer;
+            if (queries[at].answer == 1) {
+                answers[at] = std::string(values.get() + at * room, lookups[at].value_len);
+            } else if (code > 0 && !message.empty()) {
+                answers[at] = std::unexpected(Error{code, std::exchange(message, {}), {}});
+            } else if (code > 0) {
+                answers[at] =
+                    std::unexpected(Error{code, std::generic_category().message(code), {}});
+            }
+            lookups[at].value = nullptr;
+        }
+        if (how) *how = std::move(lookups);
+        return answers;
     }
     // Calls each(key, value) in key order from a key on, until it returns false.
     template <typename Each>
