@@ -18,6 +18,9 @@ void add_info(CLI::App& app, Context& context) {
             Json features = Json::array();
             if (info.features & EXO_FEATURE_DIRECT_ISSUE) features.push_back("direct issue");
             if (info.features & EXO_FEATURE_POLLED) features.push_back("polled mode");
+            if (info.features & EXO_FEATURE_BLOCKS) features.push_back("blocks");
+            if (info.features & EXO_FEATURE_BATCH) features.push_back("batches");
+            if (info.features & EXO_FEATURE_URING) features.push_back("io_uring");
             Json object{{"kernel", kernel.release},
                         {"abi_version", info.abi_version},
                         {"features", features},
@@ -26,7 +29,9 @@ void add_info(CLI::App& app, Context& context) {
                         {"max_hop_bytes", info.max_hop_bytes},
                         {"max_args_bytes", info.max_args_bytes},
                         {"max_result_bytes", info.max_result_bytes},
-                        {"max_timeout_ms", info.max_timeout_ms}};
+                        {"max_timeout_ms", info.max_timeout_ms},
+                        {"max_blocks_bytes", info.max_blocks_bytes},
+                        {"max_batch", info.max_batch}};
             if (!context.json) {
                 std::string text;
                 for (const Json& feature : features)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// exo lookup: keys of an index file, by the kernel's traversal, by plain reads, or by both and
-// compared.
+// exo lookup: keys of an index file, by the kernel's traversals, many in a call, by plain reads, or
+// by both and compared.
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <thread>
 
@@ -23,7 +24,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kKeysPerTurn = 64;
+constexpr size_t kKeysPerTurn = 64;  // at least: what a thread takes at a time
+constexpr unsigned kBatch = 256;
+constexpr unsigned kBatchInFlight = 128;  // of each thread
+constexpr unsigned kMaxInFlight = 4096;   // of a grant
 constexpr size_t kExamplesShown = 5;
 constexpr size_t kLongestBase = 1000;  // of a made-up key; keys have at most 1024 bytes
 constexpr unsigned kMaxJobs = 256;
@@ -39,6 +43,7 @@ struct Options {
     bool polled = false;
     bool verbose = false;
     unsigned jobs = 1;
+    unsigned batch = kBatch;
     std::string program = "btree_lookup";
 };
 
@@ -52,6 +57,7 @@ struct Totals {
     uint64_t direct = 0;
     uint64_t deferred = 0;
     uint64_t polled = 0;
+    uint64_t calls = 0;  // into the kernel, to traverse
 
     void count(const exo_lookup& how, bool is_found) {
         lookups++;
@@ -70,6 +76,7 @@ struct Totals {
         direct += other.direct;
         deferred += other.deferred;
         polled += other.polled;
+        calls += other.calls;
     }
 };
 
@@ -77,7 +84,9 @@ Index open_index(const File& file, const Options& options, bool kernel) {
     exo_index_options index_options = {};
     index_options.mode = kernel ? EXO_INDEX_KERNEL : EXO_INDEX_USER;
     index_options.traverse_flags = options.polled ? EXO_TRAVERSE_POLLED : 0;
-    index_options.in_flight_limit = kernel ? options.jobs : 0;
+    if (kernel)
+        index_options.in_flight_limit =
+            std::min(options.jobs * std::min(options.batch, kBatchInFlight), kMaxInFlight);
     index_options.program = options.program.c_str();
     Result<Index> index = Index::open(file, index_options);
     if (!index && index.error().code == ENODEV)
@@ -113,9 +122,14 @@ std::vector<std::string> absent_keys(const std::vector<std::string>& keys) {
 // Looks up a list of keys in several threads, each taking some at a time.
 class Run {
   public:
+    // batch: keys in a call; 0 when the index is read in user space, without calls to count.
     Run(const Index& index, const Index* reference, const std::vector<std::string>& keys,
-        std::optional<bool> expect_found)
-        : index_(index), reference_(reference), keys_(keys), expect_found_(expect_found) {}
+        unsigned batch, std::optional<bool> expect_found)
+        : index_(index),
+          reference_(reference),
+          keys_(keys),
+          batch_(batch),
+          expect_found_(expect_found) {}
 
     Totals go(unsigned jobs, bool show_progress) {
         std::vector<std::thread> threads;
@@ -131,20 +145,36 @@ class Run {
   private:
     void work() {
         Totals mine;
+        const size_t turn = std::max<size_t>(kKeysPerTurn, batch_);
         while (!stop_) {
-            const size_t first = next_.fetch_add(kKeysPerTurn);
+            const size_t first = next_.fetch_add(turn);
             if (first >= keys_.size()) break;
-            const size_t last = std::min(first + kKeysPerTurn, keys_.size());
-            for (size_t at = first; at < last && !stop_; at++) one(keys_[at], mine);
+            const size_t last = std::min(first + turn, keys_.size());
+            for (size_t at = first; at < last && !stop_;) {
+                const size_t some = std::min<size_t>(std::max(batch_, 1u), last - at);
+                look_up({keys_.data() + at, some}, mine);
+                at += some;
+            }
             done_ += last - first;
         }
         const std::lock_guard lock(mutex_);
         totals_.add(mine);
     }
 
-    void one(const std::string& key, Totals& mine) {
-        exo_lookup how = {};
-        const Result<std::optional<std::string>> value = index_.lookup(key, &how);
+    void look_up(std::span<const std::string> keys, Totals& mine) {
+        mine.calls += batch_ != 0;
+        if (batch_ <= 1) {
+            exo_lookup how = {};
+            const Index::Answer answer = index_.lookup(keys.front(), &how);
+            return judge(keys.front(), answer, how, mine);
+        }
+        std::vector<exo_lookup> hows;
+        const std::vector<Index::Answer> answers = index_.lookup_batch(keys, &hows);
+        for (size_t at = 0; at < keys.size(); at++) judge(keys[at], answers[at], hows[at], mine);
+    }
+
+    void judge(const std::string& key, const Index::Answer& value, const exo_lookup& how,
+               Totals& mine) {
         if (!value) return fail("key \"" + printable(key) + "\": " + value.error().message);
         mine.count(how, value->has_value());
         if (reference_) {
@@ -188,6 +218,7 @@ class Run {
     const Index& index_;
     const Index* reference_;
     const std::vector<std::string>& keys_;
+    const unsigned batch_;
     const std::optional<bool> expect_found_;
     std::atomic<size_t> next_ = 0;
     std::atomic<size_t> done_ = 0;
@@ -245,6 +276,7 @@ Json totals_json(const Totals& totals, double seconds) {
             {"direct", totals.direct},
             {"deferred", totals.deferred},
             {"polled", totals.polled},
+            {"calls", totals.calls},
             {"seconds", seconds},
             {"lookups_per_second", seconds > 0 ? double(totals.lookups) / seconds : 0}};
 }
@@ -256,7 +288,8 @@ void print_totals(const Totals& totals, const Options& options, double seconds) 
     std::cout << "\n" << totals.hops << " hops";
     const uint64_t reissued = totals.direct + totals.deferred + totals.polled;
     if (!options.user) {
-        std::cout << "; " << reissued << " reissued: " << totals.direct << " at the completion";
+        std::cout << " in " << totals.calls << (totals.calls == 1 ? " call; " : " calls; ")
+                  << reissued << " reissued: " << totals.direct << " at the completion";
         if (reissued) {
             char share[16];
             std::snprintf(share, sizeof share, " (%.1f %%)",
@@ -283,7 +316,8 @@ int look_up_many(const Options& options, const Context& context,
     std::vector<std::string> examples;
     const auto start = Clock::now();
     auto run = [&](const std::vector<std::string>& list, std::optional<bool> expect_found) {
-        Run one(index, reference ? &*reference : nullptr, list, expect_found);
+        Run one(index, reference ? &*reference : nullptr, list, options.user ? 0 : options.batch,
+                expect_found);
         totals.add(one.go(options.jobs, show_progress));
         examples.insert(examples.end(), one.examples().begin(), one.examples().end());
     };
@@ -323,11 +357,16 @@ void add_lookup(CLI::App& app, Context& context) {
         ->excludes(user);
     compare->excludes(user);
     command->add_option("-j,--jobs", options->jobs, "Threads")->check(CLI::Range(1u, kMaxJobs));
+    auto* batch =
+        command->add_option("--batch", options->batch, "Of many keys, so many in each call (256)");
+    batch->check(CLI::Range(1u, unsigned{EXO_INDEX_BATCH}))->excludes(user);
     command->add_option("--program", options->program, "The attached program (btree_lookup)");
     command->add_flag("-v,--verbose", options->verbose, "Say how a single key was found");
     command->footer(
         "Exit code 1: the key is not there, or an answer differs. Prints for many keys how many "
-        "reads were\nreissued at the completion itself, deferred to a worker, or polled.");
+        "calls into\nthe kernel they took, and how many reads were reissued at the completion "
+        "itself, "
+        "deferred to a\nworker, or polled.");
     command->callback([&context, options] {
         context.run = [&context, options] {
             std::vector<std::string> keys = options->keys;
