@@ -2,7 +2,6 @@
 #include "fs/format/tree_node.h"
 
 #include <algorithm>
-#include <bitset>
 #include <cstring>
 
 namespace exo {
@@ -36,19 +35,29 @@ bool TreeNodeView::valid(const std::byte* area, size_t capacity) {
     if (head->level > 0 && head->count == 0) return false;
     const size_t heap_start = capacity - head->heap_bytes;
     size_t sum = 0;
-    std::bitset<kBlockBytes> starts_or_bytes;  // every byte of the heap belongs to one value
+    // Every byte of the heap belongs to one value: a bit for each that is taken already.
+    constexpr size_t kWordBits = 64;
+    uint64_t taken[kBlockBytes / kWordBits];
+    const size_t first_word = heap_start / kWordBits;
+    memset(taken + first_word, 0,
+           ((capacity + kWordBits - 1) / kWordBits - first_word) * sizeof(uint64_t));
     for (unsigned i = 0; i < head->count; i++) {
         const TreeSlot& slot = node.slots()[i];
         if (i > 0 && node.key(i - 1) >= slot.key) return false;
-        if (slot.length > kMaxTreeValueBytes || slot.offset < heap_start ||
-            slot.offset > capacity || slot.length > capacity - slot.offset)
+        const size_t from = slot.offset, length = slot.length;
+        if (length > kMaxTreeValueBytes || from < heap_start || from > capacity ||
+            length > capacity - from)
             return false;
-        if (head->level > 0 && slot.length != sizeof(le64)) return false;
-        sum += slot.length;
+        if (head->level > 0 && length != sizeof(le64)) return false;
+        sum += length;
         if (sum > head->heap_bytes) return false;
-        for (size_t at = slot.offset; at < size_t(slot.offset) + slot.length; at++) {
-            if (starts_or_bytes.test(at)) return false;
-            starts_or_bytes.set(at);
+        for (size_t at = from; at < from + length;) {
+            const size_t bit = at % kWordBits, bits = std::min(from + length - at, kWordBits - bit);
+            const uint64_t mask = (bits == kWordBits ? ~0ull : (1ull << bits) - 1) << bit;
+            uint64_t& word = taken[at / kWordBits];
+            if ((word & mask) != 0) return false;
+            word |= mask;
+            at += bits;
         }
     }
     return sum == head->heap_bytes;

@@ -8,6 +8,10 @@
 
 namespace exo {
 
+namespace {
+constexpr size_t kRoomLeft = 2048;
+}  // namespace
+
 Handle::Handle(Journal* journal, std::unique_lock<FairSharedMutex> lock, unsigned credits)
     : journal_(journal), lock_(std::move(lock)), credits_(credits) {
     sequence_ = journal->running_sequence();
@@ -123,9 +127,10 @@ void Journal::finish(Handle& handle) {
             changed_.erase(touched.block);
     }
     const size_t before = dirty_count_.load(std::memory_order_relaxed);
-    const size_t half = max_transaction_blocks_ / 2;
+    // What is left fills while the commit waits for its turn.
+    const size_t most = max_transaction_blocks_, filling = most - std::min(most / 2, kRoomLeft);
     dirty_count_.store(changed_.size(), std::memory_order_relaxed);
-    if (before < half && changed_.size() >= half && half_full_) half_full_();
+    if (before < filling && changed_.size() >= filling && filling_) filling_();
     uint64_t freed = 0;
     for (const BlockRun& run : handle.freed_data_) {
         freed_data_.push_back(run);

@@ -14,7 +14,11 @@
 namespace exo {
 
 namespace {
-constexpr unsigned kLargestTransaction = 4096;
+// Large, because in a directory of a million names each new one changes another block: the more
+// come together, the more of them share one. And yet of bounded memory, as are the blocks which
+// wait to go home.
+constexpr unsigned kLargestTransaction = 12288;
+constexpr uint64_t kMostPending = 20480;
 static_assert((kMinJournalBlocks - 16) / 2 >= Journal::kMaxHandleCredits);
 constexpr size_t kIovecsPerRequest = 256;
 
@@ -113,7 +117,7 @@ Result<> Journal::checkpoint() {
     return checkpoint_locked();
 }
 
-// Makes the blocks of a closed transaction pending, and evictable where nothing newer is there.
+// Makes the blocks of a closed transaction pending.
 void Journal::settle(std::span<const PageRef> pages, uint64_t sequence) {
     for (size_t i = 0; i < kShards; i++) {
         Shard& s = shards_[i];
@@ -123,14 +127,27 @@ void Journal::settle(std::span<const PageRef> pages, uint64_t sequence) {
             if (shard_index(block) != i) continue;
             s.pending[block] = page;
             auto it = s.entries.find(block);
-            if (it == s.entries.end() || it->second.dirty != sequence) continue;
-            it->second.dirty = 0;
-            s.lru.push_front(block);
-            it->second.lru = s.lru.begin();
+            if (it != s.entries.end() && it->second.dirty == sequence) it->second.dirty = 0;
         }
         s.settled = sequence;
         trim(s);
     }
+}
+
+// How many blocks would wait to go home with these.
+uint64_t Journal::pending_with(std::span<const PageRef> pages) {
+    uint64_t count = 0;
+    for (Shard& s : shards_) {
+        std::lock_guard lock(s.mutex);
+        count += s.pending.size();
+    }
+    for (const PageRef& page : pages) {
+        const BlockNo block = page->as<BlockHeader>()->address;
+        Shard& s = shard(block);
+        std::lock_guard lock(s.mutex);
+        count += !s.pending.contains(block);
+    }
+    return count;
 }
 
 Result<> Journal::commit_locked() {
@@ -160,6 +177,7 @@ Result<> Journal::commit_locked() {
         std::ranges::sort(pages, {}, [](const PageRef& page) {
             return uint64_t(page->as<BlockHeader>()->address);
         });
+        if (pending_with(pages) > kMostPending) EXO_TRY(checkpoint_locked());
         for (const PageRef& page : pages) seal_block(const_cast<Page&>(*page));
         settle(pages, sequence);
         if (auto result = write_log(pages, sequence); !result) return give_up(std::move(result));
@@ -250,7 +268,14 @@ Result<> Journal::checkpoint_locked() {
     used_ = 0;
     for (Shard& s : shards_) {
         std::lock_guard lock(s.mutex);
+        for (const auto& [block, page] : s.pending) {
+            s.changes_of(block)++;  // who is reading what was home before must not keep it
+            const auto it = s.entries.find(block);
+            if (it != s.entries.end() && it->second.dirty == 0 && !it->second.listed)
+                s.list(block, it->second);
+        }
         s.pending.clear();
+        trim(s);
     }
     uint64_t count = 0;
     for (const BlockRun& run : freed_until_checkpoint_) count += run.count;

@@ -88,7 +88,9 @@ class Journal {
   public:
     struct Options {
         bool read_only = false;
-        size_t cache_bytes = 48u << 20;
+        // Clean blocks, and those that are logged but not home. What the running transaction
+        // changed comes on top.
+        size_t cache_bytes = 96u << 20;
     };
     // Blocks that one handle may change; at most kMaxHandleCredits when asked for more.
     static constexpr unsigned kHandleCredits = 64, kMaxHandleCredits = 112;
@@ -99,9 +101,9 @@ class Journal {
     ~Journal();
 
     void set_space_keeper(SpaceKeeper* keeper) { keeper_ = keeper; }
-    // Called, under meta_, when the running transaction is half full: a commit now keeps others
+    // Called, under meta_, when the running transaction is filling up: a commit now keeps others
     // from having to wait for one. Set it before the first handle.
-    void set_half_full_hook(std::function<void()> hook) { half_full_ = std::move(hook); }
+    void set_filling_hook(std::function<void()> hook) { filling_ = std::move(hook); }
     bool replayed() const { return replayed_; }
     bool read_only() const { return options_.read_only; }
     bool failed() const { return failed_.load(std::memory_order_acquire); }
@@ -115,6 +117,7 @@ class Journal {
     template <typename F>
     auto unlocked_io(F&& operation) -> decltype(operation()) {
         if (deferring_reads()) return operation();  // the outer one reads
+        missing().told = false;
         for (unsigned tries = 0; tries < kMaxTries; tries++) {
             auto result = [&] {
                 const DeferReads scope;
@@ -137,6 +140,8 @@ class Journal {
     Result<PageRef> read(BlockNo block, BlockType type, uint64_t owner);
     // What the log holds for a block and home does not have yet, if anything; for fsck.
     PageRef not_home(BlockNo block);
+    // Within unlocked_io(): has all of them read at once that are not cached, if any are not.
+    Result<> need(std::span<const BlockNo> blocks, BlockType type, uint64_t owner);
     // Reads blocks that are not cached, all at once. Says nothing of errors: read() will.
     void prefetch(std::span<const BlockNo> blocks, BlockType type, uint64_t owner);
     // The block's content in this handle, to be changed in place.
@@ -159,33 +164,43 @@ class Journal {
 
   private:
     friend class Handle;
+    // A block as it is now. It may be evicted when it is clean and home, and is in a list then.
     struct Entry {
         PageRef page;
-        // The transaction that changed it and has not made it pending yet: it stays. 0: clean.
-        uint64_t dirty = 0;
-        std::list<BlockNo>::iterator lru;
+        uint64_t dirty = 0;  // the transaction that changed it and is not settled yet; 0: none
+        std::list<BlockNo>::iterator place;
+        bool listed = false;
+        bool of_inodes = false;
         bool ahead = false;  // read ahead, and not used since
     };
     static constexpr size_t kChangeCounters = 256;
     struct Shard {
         std::mutex mutex;  // guards all of it
         std::unordered_map<BlockNo, Entry> entries;
-        std::list<BlockNo> lru;  // entries that are not dirty, the newest first
+        // Those that may be evicted, the last used first. Inode records go before trees and
+        // bitmaps, of which there are far fewer for as many files.
+        std::list<BlockNo> evictable[2];               // [1]: blocks of inodes
         std::unordered_map<BlockNo, PageRef> pending;  // logged, or being logged; not yet home
         uint64_t settled = 0;  // transactions up to this have made their blocks pending
         // Count up with every change of a block of that hash: what was read meanwhile is stale.
         std::array<uint32_t, kChangeCounters> changes{};
         uint32_t& changes_of(BlockNo block) { return changes[(block / 16) % kChangeCounters]; }
+        void list(BlockNo block, Entry& entry);
+        void unlist(Entry& entry);
     };
     // An error code that no caller sees: unlocked_io() takes care of it.
     static constexpr int kBlockMissing = 1 << 20;
     static constexpr unsigned kMaxTries = 100;
-    static constexpr uint64_t kInodeReadAhead = 16;  // blocks
+    static constexpr uint64_t kReadAhead = 16;  // blocks
     struct Missing {
-        BlockNo block = 0;
         BlockType type{};
         uint64_t owner = 0;
-        uint32_t changes = 0;  // of the block, when it was missed
+        struct Block {
+            BlockNo block;
+            uint32_t changes;  // of the block, when it was missed
+        };
+        std::vector<Block> blocks;
+        bool told = false;  // need() has said so in this operation: it does not twice
     };
     // Within one, this thread's reads do not wait for the device.
     struct DeferReads {
@@ -202,10 +217,11 @@ class Journal {
     Shard& shard(BlockNo block) { return shards_[shard_index(block)]; }
     static size_t shard_index(BlockNo block) { return (block ^ block >> 7) % kShards; }
     Result<> load_missing();
-    Result<> load_inodes(const Missing& wanted);
+    Result<> load_one(const Missing& wanted);
+    struct Loaded;
+    std::vector<Loaded> with_neighbours(const Missing& wanted);
     Result<PageRef> fetch(BlockNo block, BlockType type, uint64_t owner);
     void insert_clean(Shard& shard, BlockNo block, PageRef page, bool ahead = false);
-    bool reading_ahead_pays();
     void settle(std::span<const PageRef> pages, uint64_t sequence);
     void set_entry(BlockNo block, PageRef page, uint64_t dirty);
     std::pair<PageRef, uint64_t> entry_of(BlockNo block);
@@ -219,6 +235,7 @@ class Journal {
     Result<> write_log(std::span<const PageRef> pages, uint64_t sequence);
     Result<> write_super(uint64_t tail_sequence, uint64_t tail_position, bool durable);
     Result<> write_home();
+    uint64_t pending_with(std::span<const PageRef> pages);
     Result<> flush_device();
     Result<> give_up(Result<> error);
     uint64_t ring_blocks() const { return journal_blocks_ - 1; }
@@ -233,7 +250,7 @@ class Journal {
     const size_t shard_capacity_;
     const unsigned max_transaction_blocks_;
     SpaceKeeper* keeper_ = nullptr;
-    std::function<void()> half_full_;
+    std::function<void()> filling_;
     bool replayed_ = false;
     std::atomic<bool> failed_{false};
 
@@ -250,7 +267,11 @@ class Journal {
     std::atomic<uint64_t> flushes_begun_{0};  // changed under commit_mutex_
 
     // How many blocks were read ahead lately, and how many of them were used.
-    std::atomic<uint64_t> ahead_read_{0}, ahead_used_{0};
+    struct ReadAhead {
+        std::atomic<uint64_t> read{0}, used{0};
+        bool pays();
+    };
+    ReadAhead ahead_[2];  // [1]: blocks of inodes
     Shard shards_[kShards];
 };
 

@@ -22,7 +22,7 @@ constexpr uint64_t kInodeFileBlocks = 16;
 constexpr uint64_t kInitialisedInodeBlocks = 2;  // a bitmap and eight records
 constexpr BlockNo kJournalStart = 1025;          // after the first backup superblock
 constexpr uint64_t kLargestJournal = kGroupBlocks - kJournalStart - kMinLastGroupBlocks;
-constexpr uint64_t kDefaultJournalBlocks = 16384;  // 64 MiB
+constexpr uint64_t kDefaultJournalBlocks = 28672;  // 112 MiB: two of the largest transactions
 constexpr uint64_t kWipedStartBlocks = 256, kWipedEndBlocks = 16;
 
 struct Layout {

@@ -3,6 +3,9 @@
 // lie in the inode file, itself an inode of the system block, and grow with it.
 #pragma once
 
+#include <set>
+#include <vector>
+
 #include "fs/node/core.h"
 
 namespace exo {
@@ -33,6 +36,9 @@ class InodeTable {
     Result<uint64_t> limit() const;
     // The record whatever it holds; for fsck.
     Result<Ref> read_any(Ino ino) const;
+    // Takes care that read() of all of them waits for the device once at most. It may fail with an
+    // error for Journal::unlocked_io(), and says nothing of others: read() will.
+    Result<> need(std::span<const Ino> inos) const;
 
   private:
     struct Place {
@@ -44,11 +50,25 @@ class InodeTable {
     Result<BlockNo> inode_file_block(uint64_t index) const;
     Result<> grow(Handle& handle);
     Result<Ino> find_free(uint64_t initialised_blocks);
+    void note_mapped(uint64_t index, BlockNo disk);
+    void add_free(uint64_t group, uint32_t count);
+    void take_free(uint64_t group);
 
     const Core& core_;
-    // Guarded by the journal's meta lock (changed by handles only).
+    // The rest is guarded by the journal's meta lock: changed when a handle is committed.
+    //
+    // Where the inode file is, so that coming to a record costs no descent. Blocks of the file up
+    // to mapped_blocks_ stay where they are for ever; what a handle has just added is asked of the
+    // tree.
+    struct Extent {
+        uint64_t file_block;
+        BlockNo disk;
+    };
+    std::vector<Extent> extents_;
+    uint64_t mapped_blocks_ = 0;  // initialised ones
+    std::vector<uint32_t> free_;  // records by inode group
+    std::set<uint64_t> groups_with_free_;
     Ino cursor_ = kFirstFreeIno;
-    uint64_t free_ = 0;
     std::atomic<uint64_t> used_{0};
 };
 

@@ -18,9 +18,9 @@ bool InodeStates::unref(Ino ino, uint64_t count) {
     std::lock_guard lock(s.mutex);
     auto it = s.states.find(ino);
     if (it == s.states.end()) return false;
-    it->second.refs -= std::min(count, it->second.refs);
+    it->second.refs -= std::min<uint64_t>(count, it->second.refs);
     if (it->second.refs > 0) return false;
-    const bool orphan = it->second.orphan;
+    const bool orphan = it->second.orphan != 0;
     s.states.erase(it);
     s.placements.erase(ino);
     return orphan;
@@ -31,14 +31,14 @@ bool InodeStates::mark_orphan(Ino ino) {
     std::lock_guard lock(s.mutex);
     auto it = s.states.find(ino);
     if (it == s.states.end() || it->second.refs == 0) return true;
-    it->second.orphan = true;
+    it->second.orphan = 1;
     return false;
 }
 
 void InodeStates::clear_orphan(Ino ino) {
     Shard& s = shard(ino);
     std::lock_guard lock(s.mutex);
-    if (auto it = s.states.find(ino); it != s.states.end()) it->second.orphan = false;
+    if (auto it = s.states.find(ino); it != s.states.end()) it->second.orphan = 0;
 }
 
 bool InodeStates::referenced(Ino ino) {

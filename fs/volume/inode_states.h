@@ -42,9 +42,9 @@ class InodeStates {
 
   private:
     struct State {
-        uint64_t refs = 0;
+        uint64_t refs : 63 = 0;
+        uint64_t orphan : 1 = 0;
         uint64_t any = 0, data = 0;
-        bool orphan = false;
     };
     struct LockNode {
         std::shared_mutex mutex;

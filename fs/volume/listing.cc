@@ -50,6 +50,12 @@ Result<std::vector<DirEntry>> list(VolumeImpl& v, Ino dir, uint64_t cookie, size
         EXO_TRY_ASSIGN(auto found,
                        v.directory(dir).list(std::max<uint64_t>(cookie, kFirstEntryKey - 1),
                                              max_entries - entries.size()));
+        if (plus) {
+            std::vector<Ino> inos;
+            inos.reserve(found.size());
+            for (const Entry& item : found) inos.push_back(item.ino);
+            EXO_TRY(v.inodes->need(inos));
+        }
         for (Entry& item : found) {
             DirEntry entry{std::move(item.name), item.ino, item.type, item.key, {}};
             if (plus) {

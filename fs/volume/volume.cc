@@ -113,7 +113,7 @@ Result<std::unique_ptr<Volume>> Volume::open(std::unique_ptr<BlockDevice> device
         if (!options.defer_orphans) EXO_TRY(volume->reclaim_orphans());
         if (options.commit_interval_ms > 0) {
             VolumeImpl* raw = volume->impl_.get();
-            raw->journal->set_half_full_hook([raw] {
+            raw->journal->set_filling_hook([raw] {
                 {
                     std::lock_guard lock(raw->background_mutex);
                     raw->commit_wanted = true;

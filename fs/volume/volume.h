@@ -45,7 +45,7 @@ struct MountOptions {
     // The volume commits by itself this often, and writes the log home in the background.
     // 0: only when asked (fsync, sync, a full log): deterministic, for tests.
     uint32_t commit_interval_ms = 5000;
-    size_t cache_bytes = 48u << 20;  // of clean metadata; dirty metadata is bounded by the log
+    size_t cache_bytes = 96u << 20;  // of metadata, but for what the running transaction changed
     // Leave inodes that lost their last link before a crash alone until reclaim_orphans() is
     // called: the kernel module may still let applications read the blocks of pinned ones.
     bool defer_orphans = false;
