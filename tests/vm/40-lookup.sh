@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Lookups at the drive's completion equal reading the mounted file: all keys of a real index, absent
-# ones, polled, and in a file of many extents; most hops are issued by the completion itself.
+# ones, one by one, in batches and through io_uring, polled, and in a file of many extents; most hops
+# are issued by the completion itself.
 # time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
@@ -49,16 +50,47 @@ step "one key"
 expect_equal "$(exo lookup $MNT/index bash)" "$(exo lookup --user $MNT/index bash)" "bash"
 expect_fail 'has no key "no-such-package"' exo lookup $MNT/index no-such-package
 
-step "all keys and as many absent ones"
+most_are_direct() {
+    local direct reissued
+    direct=$(value "$TMPDIR/totals" direct)
+    reissued=$(value "$TMPDIR/totals" reissued)
+    [ $((direct * 2)) -gt "$reissued" ] ||
+        die "only $direct of $reissued hops were issued at the completion"
+}
+
+step "all keys and as many absent ones, in batches"
 all_equal $MNT/index --jobs 2
-direct=$(value "$TMPDIR/totals" direct)
-reissued=$(value "$TMPDIR/totals" reissued)
-[ $((direct * 2)) -gt "$reissued" ] ||
-    die "only $direct of $reissued hops were issued at the completion"
+most_are_direct
+calls=$(value "$TMPDIR/totals" calls)
+each=$((($(wc -l <"$TMPDIR/keys") + 255) / 256))
+expect_equal "$calls" $((2 * each)) "calls for batches of 256"
+
+step "and through io_uring"
+"$EXO_BUILD/tests/exo_uring_lookup" $MNT/index "$TMPDIR/keys"
+
+step "one by one, and more threads than the grant has room for"
+shuf -n 6000 --random-source="$TMPDIR/packages" "$TMPDIR/keys" >"$TMPDIR/some"
+mv "$TMPDIR/some" "$TMPDIR/keys"
+all_equal $MNT/index --jobs 2 --batch 1
+most_are_direct
+expect_equal "$(value "$TMPDIR/totals" calls)" 12000 "calls for single keys"
+# 64 threads with 128 each are more than the 4096 that a grant can have in flight.
+all_equal $MNT/index --jobs 64 --batch 1024
+all_equal $MNT/index --batch 2
+
+step "how fast"
+for batch in 1 256; do
+    exo --json lookup --keys "$TMPDIR/keys" --batch $batch $MNT/index >"$TMPDIR/totals"
+    echo "batches of $batch: $(value "$TMPDIR/totals" lookups_per_second) lookups/s"
+done
+"$EXO_BUILD/tests/exo_uring_lookup" $MNT/index "$TMPDIR/keys"
 
 step "polled"
 head -n 3000 "$TMPDIR/keys" >"$TMPDIR/some"
 mv "$TMPDIR/some" "$TMPDIR/keys"
+"$EXO_BUILD/tests/exo_uring_lookup" $MNT/index "$TMPDIR/keys" polled
+all_equal $MNT/index --polled --batch 1
+expect_equal "$(value "$TMPDIR/totals" direct)" 0 "hops issued by an interrupt in polled mode"
 all_equal $MNT/index --polled
 expect_equal "$(value "$TMPDIR/totals" direct)" 0 "hops issued by an interrupt in polled mode"
 [ "$(value "$TMPDIR/totals" polled)" -gt 0 ] || die "no hop was polled"
@@ -79,6 +111,8 @@ exo index build -o $MNT/odd "$TMPDIR/odd"
 exo pin $MNT/odd
 printf '%s\nbig\nsmall\nempty\n' "$long" >"$TMPDIR/keys"
 all_equal $MNT/odd
+all_equal $MNT/odd --batch 1
+"$EXO_BUILD/tests/exo_uring_lookup" $MNT/odd "$TMPDIR/keys"
 expect_equal "$(exo lookup $MNT/odd big)" "$big" "the value of 30000 bytes"
 
 step "leave"

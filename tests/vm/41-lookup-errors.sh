@@ -26,6 +26,8 @@ root=$(($(stat -c %s $MNT/damaged) - 4096))
 printf 'XXXX' | dd of=$MNT/damaged bs=1 seek=$root conv=notrunc status=none
 exo pin $MNT/damaged
 expect_fail "node at offset $root is damaged" exo lookup $MNT/damaged 'key 1'
+expect_fail "key \"key 1\": .*node at offset $root is damaged" \
+    exo lookup --keys "$TMPDIR/keys" $MNT/damaged
 exo audit | grep -q grant-open || die "the audit trail has no grant"
 
 step "a file that is not pinned, and one without the right to read it"
@@ -47,10 +49,13 @@ expect_fail 'not a BPF object' exo prog load "$TMPDIR/tsv"
 expect_fail 'no program nothing is kept' exo prog unload nothing
 
 step "kill -9 of a process that looks up"
-for _ in 1 2 3; do
-    exo lookup --keys "$TMPDIR/keys" --jobs 4 $MNT/index >/dev/null 2>&1 &
+# Far more than can be done before it is killed, or cut.
+for _ in $(seq 50); do cat "$TMPDIR/keys"; done >"$TMPDIR/many"
+for batch in 1 16 256 1024; do
+    exo lookup --keys "$TMPDIR/many" --jobs 4 --batch $batch $MNT/index >/dev/null 2>&1 &
     victim=$!
-    sleep 0.7
+    wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
+    sleep 0.1
     kill -9 "$victim" 2>/dev/null || true
     wait "$victim" 2>/dev/null || true
 done
@@ -59,16 +64,19 @@ expect_equal "$(exo --json grants | tr -d ' \n')" '[]' "grants left open"
 exo lookup --keys "$TMPDIR/keys" --compare $MNT/index
 
 step "unpinning while lookups run cuts them off with a reason"
-# Far more than can be done before it is cut.
-for _ in $(seq 50); do cat "$TMPDIR/keys"; done >"$TMPDIR/many"
-exo lookup --keys "$TMPDIR/many" --jobs 2 $MNT/index >/dev/null 2>"$TMPDIR/cut" &
-victim=$!
-wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
+for batch in 1 256; do
+    exo lookup --keys "$TMPDIR/many" --jobs 2 --batch $batch $MNT/index >/dev/null 2>"$TMPDIR/cut" &
+    victim=$!
+    wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
+    exo unpin $MNT/index
+    status=0
+    wait "$victim" || status=$?
+    [ "$status" != 0 ] || die "lookups went on after the file was unpinned"
+    grep -q 'revoked' "$TMPDIR/cut" || die "they ended, but not saying why: $(cat "$TMPDIR/cut")"
+    cat "$TMPDIR/cut"
+    exo pin $MNT/index
+done
 exo unpin $MNT/index
-status=0
-wait "$victim" || status=$?
-[ "$status" != 0 ] || die "lookups went on after the file was unpinned"
-grep -q 'revoked' "$TMPDIR/cut" || die "they ended, but not saying why: $(cat "$TMPDIR/cut")"
 exo audit | grep 'traversal-failed' | grep -q 'cause="grant revoked"' ||
     exo audit | grep -q 'grant-revoke' || die "the audit trail does not know"
 echo "can be written again" >>$MNT/index

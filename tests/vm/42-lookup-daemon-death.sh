@@ -20,7 +20,8 @@ traversals() {
 }
 
 step "kill -9 of the daemon while lookups run"
-exo --json lookup --keys "$TMPDIR/keys" --jobs 2 $MNT/index >"$TMPDIR/totals" 2>"$TMPDIR/errors" &
+# One by one: they must last until after the kill.
+exo --json lookup --keys "$TMPDIR/keys" --jobs 2 --batch 1 $MNT/index >"$TMPDIR/totals" 2>"$TMPDIR/errors" &
 lookups=$!
 wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
 daemon=$(pgrep -f "mount.exo $DRIVE ")

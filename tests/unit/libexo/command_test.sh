@@ -38,6 +38,7 @@ grep -q '3 records, depth 1' out
 grep -q '"found": 3' out
 grep -q '"absent": 3' out
 grep -q '"mismatches": 0' out
+grep -q '"calls": 0' out
 
 refuses 1 'index has no key "zebra"' lookup --user index zebra
 refuses 3 'index: is there already; --force replaces it' index build -o index in.tsv
@@ -77,6 +78,9 @@ refuses 2 'exo --help' nonsense
 refuses 2 'required' lookup
 refuses 2 'KEY' lookup --user index
 refuses 2 'excludes' lookup --user --compare index a
+refuses 2 'excludes' lookup --user --batch 2 index a
+refuses 2 'batch' lookup --batch 0 index a
+refuses 2 'batch' lookup --batch 1025 index a
 refuses 3 'is not on an exo mount' pin in.tsv
 refuses 3 'is not on an exo mount' map in.tsv
 refuses 3 'not a BPF object' prog load in.tsv
