@@ -125,7 +125,7 @@ cat <<EOF
 
 -- What was seen
    A file system on a real NVMe queue, a pinned file that refused every change, and lookups that
-   crossed into the kernel once each, all equal to what the mounted file says.
+   crossed into the kernel 256 at a time, all equal to what the mounted file says.
 
 -- By hand, on a machine with Linux 6.12 or newer
    insmod build/kmod/exo.ko
