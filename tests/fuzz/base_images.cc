@@ -9,6 +9,7 @@
 
 #include "fs/format/journal_format.h"
 #include "fs/mkfs/mkfs.h"
+#include "fs/volume/posix_acl.h"
 #include "fs/volume/superblock_io.h"
 #include "fs/volume/volume.h"
 
@@ -88,13 +89,45 @@ void populate(Volume& v, unsigned entries, unsigned extents) {
     must(v.truncate(cut, 4500));
 }
 
+void set(Volume& v, Ino ino, std::string_view name, std::span<const std::byte> value) {
+    must(v.set_xattr(ino, name, value, XattrMode::kSet));
+}
+
+void populate_attributes(Volume& v) {
+    const auto acl = [](uint32_t users) {
+        Acl entries{{kAclUserObj, 7, UINT32_MAX}};
+        for (uint32_t i = 0; i < users; i++) entries.push_back({kAclUser, 5, 1000 + i});
+        entries.push_back({kAclGroupObj, 4, UINT32_MAX});
+        entries.push_back({kAclMask, 5, UINT32_MAX});
+        entries.push_back({kAclOther, 1, UINT32_MAX});
+        return encode_acl(entries);
+    };
+    const FileAttr dir = must(v.mkdir(kRootIno, "dir", 0755, 0, 0));
+    set(v, dir.ino, kAclDefaultName, acl(2));
+    set(v, dir.ino, kAclAccessName, acl(1));
+    make_file(v, dir.ino, "heir", "with an ACL that it inherits");
+    set(v, make_file(v, kRootIno, "small", "in the record"), kAclAccessName, acl(1));
+    set(v, make_file(v, kRootIno, "large", "in several pieces"), kAclAccessName, acl(400));
+    const Ino many = make_file(v, kRootIno, "many", "a tree of them");
+    for (unsigned i = 0; i < 60; i++)
+        set(v, many, "user.number" + std::to_string(i), bytes_of(std::string(200, 'n')));
+    set(v, many, "security.capability", bytes_of(std::string(20, 'c')));
+    const Ino huge = make_file(v, kRootIno, "huge", "one of 64 KiB");
+    set(v, huge, "user.huge", bytes_of(std::string(65536, 'h')));
+    set(v, huge, "user.empty", {});
+    const FileAttr link = must(v.symlink(kRootIno, "link", "small", 0, 0));
+    set(v, link.ino, "trusted.link", bytes_of("of a symlink"));
+}
+
 MemoryDevice build(unsigned which) {
     MountOptions options;
     options.commit_interval_ms = 0;
     MemoryDevice device = fixed_volume(16u << 20);
     if (which == 3) return device;
     auto v = must(Volume::open(std::make_unique<test::BorrowedDevice>(device), options));
-    if (which == 2)
+    if (which == 4)
+        populate_attributes(*v);
+    else if (which == 2)
         populate(*v, 900, 400);
     else
         populate(*v, 60, 40);

@@ -16,8 +16,9 @@ struct BaseImage {
     uint64_t journal_blocks;
 };
 
-// 0: unmounted; 1: a crash with a full log; 2: several inode groups and deep trees; 3: empty.
-inline constexpr unsigned kBaseImages = 4;
+// 0: unmounted; 1: a crash with a full log; 2: several inode groups and deep trees; 3: empty; 4:
+// extended attributes and ACLs of every size.
+inline constexpr unsigned kBaseImages = 5;
 const BaseImage& base_image(unsigned which);
 
 }  // namespace exo::fuzz

@@ -60,8 +60,10 @@ class Visitor {
         }
         if (S_ISLNK(entry.attr.mode)) (void)note(v_.readlink(entry.ino));
         if (S_ISREG(entry.attr.mode)) use_file(entry.ino);
+        use_attributes(entry.ino);
         SetAttr changes;
         changes.uid = 5;
+        changes.mode = 0640;
         (void)note(v_.setattr(entry.ino, changes));
         if (visited_ % 3 == 0) {
             if (note(v_.link(entry.ino, dir, entry.name + "+"))) v_.close_ref(entry.ino);
@@ -69,6 +71,17 @@ class Visitor {
         } else if (visited_ % 3 == 1) {
             (void)note(v_.unlink(dir, entry.name));
         }
+    }
+
+    void use_attributes(Ino ino) {
+        const auto names = v_.list_xattr(ino);
+        if (!note(names)) return;
+        for (size_t at = 0; at < names->size(); at = names->find('\0', at) + 1) {
+            (void)note(v_.get_xattr(ino, names->c_str() + at));
+            if (visited_ % 4 == 0) (void)note(v_.remove_xattr(ino, names->c_str() + at));
+        }
+        const std::vector<std::byte> value(visited_ * 100);
+        (void)note(v_.set_xattr(ino, "user.number7", value, XattrMode::kSet));
     }
 
     void use_file(Ino ino) {
@@ -81,7 +94,9 @@ class Visitor {
         (void)note(v_.fallocate(ino, FallocateMode::kPunchHole, 4096, 8192, true));
         (void)note(v_.fallocate(ino, FallocateMode::kAllocate, 0, 60000, false));
         if (visited_ % 8 == 0) (void)note(v_.fsync(ino, true));
+        (void)note(v_.copy_range(ino, 0, ino, 100000, 9000));
         (void)note(v_.truncate(ino, 5000));
+        if (visited_ % 5 == 0) (void)note(v_.set_pinned(ino, true));
     }
 
     Volume& v_;
