@@ -39,6 +39,8 @@ class BlockDevice {
     virtual Result<> flush() = 0;
     // A hint that the range's content is no longer needed. Not an error where unsupported.
     virtual Result<> discard(uint64_t offset_bytes, uint64_t length_bytes) = 0;
+    // A hint that the range may be read soon: where another's cache lies below, it may go there.
+    virtual void expect(uint64_t /*offset_bytes*/, uint64_t /*length_bytes*/) {}
 
     virtual uint64_t size_bytes() const = 0;
     virtual uint32_t logical_block_bytes() const = 0;

@@ -93,6 +93,12 @@ class FileDevice final : public BlockDevice {
         return {};
     }
 
+    void expect(uint64_t offset_bytes, uint64_t length_bytes) override {
+        if (!direct_)
+            (void)posix_fadvise(fd_.get(), off_t(offset_bytes), off_t(length_bytes),
+                                POSIX_FADV_WILLNEED);
+    }
+
     uint64_t size_bytes() const override { return size_; }
     uint32_t logical_block_bytes() const override { return logical_; }
     bool read_only() const override { return read_only_; }
