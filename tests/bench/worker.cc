@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -106,10 +107,12 @@ void large_file(const Job& job, int flags, bool writing) {
 void visit(const Job& job) {
     DIR* dir = opendir(job.directory.c_str());
     check(dir != nullptr, job.directory);
+    const int fd = dirfd(dir);
+    check(fd >= 0, job.directory);
     uint64_t seen = 0;
     while (const dirent* entry = readdir(dir)) {  // NOLINT(concurrency-mt-unsafe)
         struct stat st;
-        check(fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0, entry->d_name);
+        check(fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0, entry->d_name);
         seen++;
     }
     closedir(dir);
@@ -120,9 +123,10 @@ void visit(const Job& job) {
 // How many of random entries were looked up in time.
 uint64_t lookup(const Job& job) {
     const auto end = Clock::now() + kLongestLookups;
+    const uint64_t entries = std::max<uint64_t>(job.first, 1);
     uint64_t state = 1, done = 0;
     while (done < job.count && Clock::now() < end) {
-        get_status(job.entry(next_random(state) % job.first));
+        get_status(job.entry(next_random(state) % entries));
         done++;
     }
     return done;
