@@ -11,6 +11,7 @@
 #include <exo/grant.hpp>
 #include <exo/index/btree.hpp>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -187,7 +188,12 @@ void check_refusal(const exo::Grant& grant) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3) die("usage: exo_uring_lookup INDEX KEYS [polled]");
+    const std::map<std::string, unsigned> kinds = {
+        {"plain", 0},
+        {"large", IORING_SETUP_SQE128 | IORING_SETUP_CQE32},
+        {"deferred", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN},
+        {"polled", IORING_SETUP_IOPOLL}};
+    if (argc < 4) die("usage: exo_uring_lookup INDEX KEYS {plain|large|deferred|polled}...");
     const exo::File file = must(exo::File::open(argv[1]));
     const exo::Index index = must(exo::Index::open(file));
     const exo::Grant grant = must(exo::Grant::open(file));
@@ -196,22 +202,16 @@ int main(int argc, char** argv) {
     const std::vector<Question> questions = read_questions(index, argv[2]);
     check_refusal(grant);
 
-    struct Kind {
-        const char* name;
-        unsigned flags;
-    };
-    std::vector<Kind> kinds = {
-        {"plain", 0},
-        {"large entries", IORING_SETUP_SQE128 | IORING_SETUP_CQE32},
-        {"deferred task work", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN}};
-    if (argc > 3) kinds = {{"polled", IORING_SETUP_IOPOLL}};
-    for (const Kind& kind : kinds) {
-        Lookups lookups(grant, program, index.info(), kind.flags);
+    for (int i = 3; i < argc; i++) {
+        const auto kind = kinds.find(argv[i]);
+        if (kind == kinds.end()) die(std::string(argv[i]) + " is no kind of ring");
+        const unsigned flags = kind->second;
+        Lookups lookups(grant, program, index.info(), flags);
         const auto start = std::chrono::steady_clock::now();
         const uint64_t polled = lookups.run(questions);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-        if (!polled != !(kind.flags & IORING_SETUP_IOPOLL)) die("polled, or not, as it should not");
-        std::printf("%s ring: %zu lookups, all equal; %.0f/s\n", kind.name, questions.size(),
+        if (!polled != !(flags & IORING_SETUP_IOPOLL)) die("polled, or not, as it should not");
+        std::printf("%s ring: %zu lookups, all equal; %.0f/s\n", argv[i], questions.size(),
                     double(questions.size()) / took.count());
     }
 }
