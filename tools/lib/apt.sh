@@ -75,6 +75,12 @@ installed_is_at_least() {
     [[ $version == installed\ * ]] && dpkg --compare-versions "${version#installed }" ge "$2"
 }
 
+# Installed packages that were built of one source package: they are upgraded together.
+installed_of_source() { # SOURCE
+    dpkg-query -W -f '${db:Status-Status} ${source:Package} ${Package}\n' |
+        awk -v source="$1" '$1 == "installed" && $2 == source { print $3 }'
+}
+
 # The newest version on offer.
 offered_version() { # PACKAGE
     apt-cache madison "$1" | awk '{ print $3 }' | head -n 1
@@ -95,9 +101,9 @@ apt_install_newest() {
         offer_backports "$1 >= ${least#*:}"
         offered_is_at_least "$1" "$least" || return 1
     fi
-    for package in "$@"; do
+    while read -r package; do
         exact+=("$package=$(offered_version "$package")")
-    done
+    done < <(printf '%s\n' "$@" | sort -u)
     apt_run "install: ${exact[*]}" install --no-install-recommends --no-remove "${exact[@]}"
 }
 
