@@ -41,7 +41,7 @@ constexpr uint64_t kSample = 5000, kWarm = 1000;
 // Creations and removals: enough for more than one of the largest transactions.
 constexpr uint64_t kBatch = 50000;
 // A journal of the usual size fits well.
-constexpr uint64_t kSmallestImage = 4ull << 30;
+constexpr uint64_t kSmallestImage = 8ull << 30;
 constexpr size_t kListed = 24;  // entries that the kernel asks for at a time
 
 struct Bench {
