@@ -19,6 +19,9 @@ class PatientDevice final : public BlockDevice {
             requests, [](const IoRequest& request) { return request.kind == IoKind::kRead; });
         return done || !only_reads ? done : under_.run(requests);
     }
+    void expect(uint64_t offset_bytes, uint64_t length_bytes) override {
+        under_.expect(offset_bytes, length_bytes);
+    }
     Result<> flush() override { return under_.flush(); }
     Result<> discard(uint64_t offset_bytes, uint64_t length_bytes) override {
         return under_.discard(offset_bytes, length_bytes);
