@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "exo_index.h"
@@ -67,7 +68,7 @@ class Lookups {
     Lookups(const exo::Grant& grant, uint32_t program, const exo_index_info& info, unsigned flags)
         : grant_(grant), program_(program), info_(info), flags_(flags), slots_(kInFlight) {
         int error = io_uring_queue_init(kInFlight, &ring_, flags);
-        if (error) die(std::string("io_uring: ") + strerror(-error));
+        if (error) die("io_uring: " + std::generic_category().message(-error));
     }
     ~Lookups() { io_uring_queue_exit(&ring_); }
     Lookups(const Lookups&) = delete;
@@ -83,10 +84,10 @@ class Lookups {
         }
         while (in_flight) {
             const int submitted = io_uring_submit(&ring_);
-            if (submitted < 0) die(std::string("submit: ") + strerror(-submitted));
+            if (submitted < 0) die("submit: " + std::generic_category().message(-submitted));
             io_uring_cqe* cqe = nullptr;
             const int error = io_uring_wait_cqe(&ring_, &cqe);
-            if (error) die(std::string("wait: ") + strerror(-error));
+            if (error) die("wait: " + std::generic_category().message(-error));
             // All that have come, before the next is submitted.
             do {
                 Slot& slot = slots_[cqe->user_data];
