@@ -168,8 +168,16 @@ Result<bool> Attributes::erase_some(Handle& handle) {
         keys.push_back(key);
         return keys.size() < kErasedPerHandle;
     }));
-    for (uint64_t key : keys) EXO_TRY(tree_.erase(handle, key));
-    return tree_.empty();
+    bool erased = false;
+    for (uint64_t key : keys) {
+        EXO_TRY_ASSIGN(const bool found, tree_.erase(handle, key));
+        erased = erased || found;
+    }
+    EXO_TRY_ASSIGN(const bool empty, tree_.empty());
+    // In a damaged tree keys may be where no search finds them: it must not be tried for ever.
+    if (!empty && !erased)
+        return fail(EUCLEAN, "extended attributes cannot be freed: run fsck.exo");
+    return empty;
 }
 
 }  // namespace exo
