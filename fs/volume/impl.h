@@ -100,7 +100,7 @@ struct VolumeImpl {
     Result<size_t> write_some(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<bool> overwrite(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<> allocate_range(Ino ino, uint64_t first, uint64_t end);
-    Result<> punch_range(Ino ino, uint64_t first, uint64_t end);
+    Result<> punch_range(Ino ino, uint64_t first, uint64_t end, const timespec& now);
     // A record that is a regular file which may be changed. REQUIRES: the DataLock held exclusively
     Result<InodeTable::Ref> writable_file(Ino ino);
     Result<uint64_t> writable_size(Ino ino);
@@ -141,8 +141,9 @@ struct VolumeImpl {
     }
 };
 
-timespec current_time();                      // as precise as a tick, as the kernel's own
-void touch(InodeRecord& record, bool mtime);  // ctime, and mtime if asked
+timespec current_time();  // as precise as a tick, as the kernel's own
+// ctime, and mtime if asked. What takes several transactions has one time for all of them.
+void touch(InodeRecord& record, bool mtime, const timespec& now = current_time());
 bool touched_now(const InodeRecord& record);  // touching it would change no time
 Result<> check_name(std::string_view name);
 Result<InodeTable::Ref> read_directory(InodeTable& inodes, Ino ino);  // ENOTDIR

@@ -140,7 +140,7 @@ Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end) {
     return {};
 }
 
-Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end) {
+Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end, const timespec& now) {
     while (first < end) {
         EXO_TRY_ASSIGN(end, with_space([&]() -> Result<uint64_t> {
                            EXO_TRY_ASSIGN(Handle handle, journal->begin());
@@ -148,7 +148,7 @@ Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end) {
                                const uint64_t left,
                                extents(ino).remove(handle, first, end, kPiecesPerHandle));
                            EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
-                           touch(*record, true);
+                           touch(*record, true, now);
                            states.changed(ino, handle.sequence(), true);
                            handle.commit();
                            return left;
@@ -167,6 +167,7 @@ Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_
     std::unique_lock lock(data_lock.mutex());
     EXO_TRY_ASSIGN(const uint64_t size, v.writable_size(ino));
     v.allocator->windows().drop(ino);
+    const timespec now = current_time();
     if (mode == FallocateMode::kAllocate) {
         // Refuse at once what cannot fit, rather than fill the volume and fail.
         if (length / kBlockBytes > v.superblock.size_blocks) return fail(ENOSPC);
@@ -181,7 +182,7 @@ Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_
         } else {
             if (offset < whole_first) EXO_TRY(v.zero_within_block(ino, offset, whole_first));
             if (end > whole_end) EXO_TRY(v.zero_within_block(ino, whole_end, end));
-            EXO_TRY(v.punch_range(ino, whole_first / kBlockBytes, whole_end / kBlockBytes));
+            EXO_TRY(v.punch_range(ino, whole_first / kBlockBytes, whole_end / kBlockBytes, now));
         }
         if (mode == FallocateMode::kZeroRange)
             EXO_TRY(v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes));
@@ -190,7 +191,7 @@ Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_
         EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
         EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
         if (mode != FallocateMode::kPunchHole && !keep_size && end > size) record->size = end;
-        touch(*record, true);
+        touch(*record, true, now);
         v.states.changed(ino, handle.sequence(), true);
         handle.commit();
         return {};

@@ -36,8 +36,7 @@ bool touched_now(const InodeRecord& record) {
            record.ctime_ns == uint32_t(now.tv_nsec) && record.mtime_ns == uint32_t(now.tv_nsec);
 }
 
-void touch(InodeRecord& record, bool mtime) {
-    const timespec now = current_time();
+void touch(InodeRecord& record, bool mtime, const timespec& now) {
     record.ctime_s = now.tv_sec;
     record.ctime_ns = uint32_t(now.tv_nsec);
     if (mtime) {

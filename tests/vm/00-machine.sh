@@ -31,18 +31,3 @@ step "modules load on demand"
 modprobe null_blk
 [ -d /sys/module/null_blk ] || die "null_blk did not load"
 rmmod null_blk
-
-step "the kernel changes its own code while two CPUs run it (QEMU before 8.1 stops here: Oops: int3)"
-busy=()
-for _ in 1 2; do
-    (while :; do :; done) &
-    busy+=($!)
-done
-for _ in $(seq 120); do
-    for on in 1 0; do
-        echo $on >/proc/sys/kernel/sched_schedstats
-        echo $on >/sys/kernel/tracing/events/timer/enable
-    done
-done
-kill "${busy[@]}"
-wait || true

@@ -18,6 +18,10 @@ kernel_command_line() {
         console=ttyS0 ignore_loglevel log_buf_len=4M nokaslr
         # A fault ends the run at once, with its report in the log.
         panic=-1 oops=panic
+        # While it boots, Linux patches its own code most; emulated CPUs that run the code meanwhile
+        # can meet a breakpoint that is gone ("Oops: int3", see accelerator.sh). guest/early-init
+        # starts the others.
+        maxcpus=1
         "nvme_core.multipath=$([ "$multipath" = 1 ] && echo Y || echo N)"
         "nvme.poll_queues=$poll_queues" null_blk.nr_devices=0
         "exo.init=$EXO_TOP/tools/vm/guest/init" "exo.job=$run"
