@@ -77,11 +77,11 @@ void exo_grant_put(struct exo_grant *grant)
  * exo_grant_enter() - begin a traversal
  * @grant: referenced by the caller
  *
- * The increment comes before the look at the pin's state, and a cut comes before the look at the
- * count (see pin.c), so one of the two always notices the other.
+ * The increment comes before the look at the state of grant and pin, and a cut comes before the look
+ * at the count (see pin.c and derive.c), so one of the two always notices the other.
  *
  * Context: any.
- * Return: 0; -EAGAIN the in-flight limit is reached; -EKEYREVOKED the pin was cut.
+ * Return: 0; -EKEYREVOKED it was cut; -EKEYEXPIRED; -EAGAIN the in-flight limit is reached.
  */
 int exo_grant_enter(struct exo_grant *grant)
 {

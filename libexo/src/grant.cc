@@ -56,7 +56,11 @@ std::string refusal(int code) {
             return "the device has no poll queues (load nvme with poll_queues=N), so polled mode "
                    "is not possible";
         case EKEYREVOKED:
-            return "the grant was revoked: the file was unpinned";
+            return "the grant was revoked";
+        case EKEYEXPIRED:
+            return "the grant's time is over";
+        case EACCES:
+            return "the grant lacks the right to do that, or is for another program";
         case EINVAL:
             return "flags that do not fit, or hop_bytes over the maximum or no whole blocks";
         case E2BIG:
@@ -219,6 +223,8 @@ const char* exo_end__name(uint32_t cause) {
             return "device queue not available";
         case EXO_END_NOT_STARTED:
             return "not started";
+        case EXO_END_EXPIRED:
+            return "grant expired";
         default:
             return "unknown end";
     }
@@ -255,6 +261,9 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
             break;
         case EXO_END_REVOKED:
             code = EKEYREVOKED;
+            break;
+        case EXO_END_EXPIRED:
+            code = EKEYEXPIRED;
             break;
         case EXO_END_DETACHED:
             code = ESHUTDOWN;

@@ -47,6 +47,8 @@ const char* type_text(uint32_t type) {
             return "program-detach";
         case EXO_AUDIT_SUPPRESSED:
             return "suppressed";
+        case EXO_AUDIT_GRANT_DERIVE:
+            return "grant-derive";
         default:
             return "unknown";
     }
@@ -64,11 +66,13 @@ Json event_json(const exo_audit_event& e) {
     if (e.volume_id) row["volume"] = e.volume_id;
     if (e.ino) row["ino"] = e.ino, row["generation"] = e.generation;
     if (e.grant_id) row["grant"] = e.grant_id;
+    if (e.parent_grant_id) row["parent"] = e.parent_grant_id;
     if (e.program_id) row["program"] = e.program_id;
     if (e.error) row["error"] = std::generic_category().message(-e.error);
     switch (e.type) {
         case EXO_AUDIT_GRANT_OPEN:
         case EXO_AUDIT_GRANT_DENIED:
+        case EXO_AUDIT_GRANT_DERIVE:
             row["range_start"] = e.file_offset;
             row["range_len"] = e.length;
             break;

@@ -53,6 +53,7 @@ void add_grants(CLI::App& app, Context& context) {
                                 {"uid", g.uid},
                                 {"pid", g.pid},
                                 {"command", fixed_text(g.comm, sizeof g.comm)},
+                                {"parent", g.parent_id},
                                 {"hop_limit", g.hop_limit},
                                 {"in_flight", g.in_flight},
                                 {"traversals", g.traversals},

@@ -516,7 +516,7 @@ struct exo_grant_revoke {
  *  - cmd_op EXO_GRANT_TRAVERSE, in a ring of any kind: the SQE's command is a struct exo_uring_pointer.
  *  - cmd_op EXO_URING_TRAVERSE, in a ring with 128-byte SQEs: the command is a struct exo_uring_traverse, and no user
  *    memory is read but the arguments.
- * All of them is read when it is submitted, and results and outcome are written before the completion appears.
+ * Everything is read when it is submitted, and results and outcome are written before the completion appears.
  * CQE: res is enum exo_end, or a negative errno when the traversal did not start, as EXO_GRANT_TRAVERSE would return,
  * but EBUSY for the in-flight limit; EFAULT also when something could not be written, for example because another
  * process than the submitter's reaps. With 32-byte CQEs big_cqe[0] is outcome.value.

@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <exo/grant.hpp>
+#include <set>
+#include <string>
 
 #include "index_support.h"
 
@@ -115,10 +117,14 @@ TEST_CASE("what did not start says why, whatever it was part of") {
     struct {
         int code;
         const char* reason;
-    } cases[] = {
-        {ENOENT, "its program is not attached"},   {EAGAIN, "as many in flight as it allows"},
-        {EBUSY, "as many in flight as it allows"}, {EKEYREVOKED, "was revoked"},
-        {EFAULT, "cannot be read or written"},     {EIO, "Input/output error"}};
+    } cases[] = {{ENOENT, "its program is not attached"},
+                 {EAGAIN, "as many in flight as it allows"},
+                 {EBUSY, "as many in flight as it allows"},
+                 {EKEYREVOKED, "was revoked"},
+                 {EKEYEXPIRED, "time is over"},
+                 {EACCES, "lacks the right"},
+                 {EFAULT, "cannot be read or written"},
+                 {EIO, "Input/output error"}};
     for (const auto& one : cases) {
         outcome.error = -one.code;
         CHECK(exo_outcome__check(&outcome, "file") == -one.code);
@@ -127,6 +133,22 @@ TEST_CASE("what did not start says why, whatever it was part of") {
         CHECK(std::strstr(exo_last_error(), one.reason));
     }
     CHECK(std::string(exo_end__name(EXO_END_NOT_STARTED)) == "not started");
+}
+
+TEST_CASE("every end has a name of its own, and an errno") {
+    std::set<std::string> names;
+    for (uint32_t cause = EXO_END_DONE; cause <= EXO_END_EXPIRED; cause++) {
+        CAPTURE(cause);
+        exo_outcome outcome = {};
+        outcome.cause = cause;
+        CHECK(std::string(exo_end__name(cause)) != "unknown end");
+        CHECK(names.insert(exo_end__name(cause)).second);
+        CHECK((exo_outcome__check(&outcome, "file") == 0) == (cause == EXO_END_DONE));
+    }
+    exo_outcome expired = {};
+    expired.cause = EXO_END_EXPIRED;
+    CHECK(exo_outcome__check(&expired, "file") == -EKEYEXPIRED);
+    CHECK(std::string(exo_end__name(EXO_END_EXPIRED + 1)) == "unknown end");
 }
 
 TEST_CASE("sizes that no traversal can have are refused, not cut") {
