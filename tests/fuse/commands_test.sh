@@ -37,7 +37,7 @@ said() {
 
 # number MEMBER: of the JSON object just printed.
 number() {
-    sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$work/out" | head -n 1
+    sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$work/out" | sed -n 1p
 }
 
 mkdir "$mnt"
@@ -80,7 +80,7 @@ cat "$work/data" >>"$mnt/placed"
 sync "$mnt/placed"
 expect 0 "$bin/exo" map --json "$mnt/placed"
 [ "$(number disk_offset)" = $((128 << 20)) ] || wrong "it is not where it was placed"
-dd if="$image" bs=1M skip=128 count=1 status=none | head -c 1000000 | cmp - "$work/data" ||
+dd if="$image" bs=1M skip=128M count=1000000 iflag=skip_bytes,count_bytes status=none | cmp - "$work/data" ||
     wrong "its data is elsewhere"
 expect 0 "$bin/exo" place "$mnt/near" --near "$mnt/placed"
 cat "$work/data" >>"$mnt/near"

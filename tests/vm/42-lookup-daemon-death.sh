@@ -23,7 +23,7 @@ step "kill -9 of the daemon while lookups run"
 # One by one: they must last until after the kill.
 exo --json lookup --keys "$TMPDIR/keys" --jobs 2 --batch 1 $MNT/index >"$TMPDIR/totals" 2>"$TMPDIR/errors" &
 lookups=$!
-wait_until 30 sh -c "exo --json stats | grep -q '\"traversals_in_flight\": [1-9]'"
+wait_until 30 traversals_in_flight
 daemon=$(pgrep -f "mount.exo $DRIVE ")
 kill -9 "$daemon"
 wait_until 5 test ! -e "/proc/$daemon"

@@ -91,6 +91,15 @@ fresh_fs() {
     mount -t exo "$drive" "$folder"
 }
 
+# For wait_until.
+traversals_in_flight() {
+    grep -q '"traversals_in_flight": [1-9]' <<<"$(exo --json stats)"
+}
+
+no_traversals_in_flight() {
+    grep -q '"traversals_in_flight": 0' <<<"$(exo --json stats)"
+}
+
 # A test that fails with the lookup program attached must not make the next one fail, too.
 clean_up_lookups_at_exit() {
     trap '

@@ -35,7 +35,7 @@ for mode in DELETE TRUNCATE WAL; do
         end_jobs "$job"
         mount_volume
         # The last whole line: SQLite said so after COMMIT had returned.
-        acknowledged=$(sed -n '/^[0-9]*$/p' "$work/acknowledged" | tail -n 2 | head -n 1)
+        acknowledged=$(sed -n '/^[0-9]*$/p' "$work/acknowledged" | tail -n 2 | sed -n 1p)
         whole=$(sqlite3 "$db" 'PRAGMA integrity_check')
         [ "$whole" = ok ] || fail "$mode, round $round: integrity_check: $whole"
         read -r done_ rows < <(sqlite3 -separator ' ' "$db" \

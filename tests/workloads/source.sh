@@ -7,11 +7,11 @@
 # fetch_source: prints the archive's path.
 fetch_source() {
     local folder=$EXO_CACHE/source archive mirror
-    archive=$(find "$folder" -maxdepth 1 -name 'taglib_*.orig.tar.gz' 2>/dev/null | head -n 1)
+    archive=$(find "$folder" -maxdepth 1 -name 'taglib_*.orig.tar.gz' 2>/dev/null | sed -n 1p)
     if [ -z "$archive" ]; then
         mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
         # shellcheck disable=SC2016  # apt expands it
-        mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep '/debian/$' | head -n 1)
+        mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep '/debian/$' | sed -n 1p)
         echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
             "${mirror:-http://deb.debian.org/debian/} bookworm main" >"$folder/sources.list"
         (
@@ -21,7 +21,7 @@ fetch_source() {
             apt-get "${options[@]}" update && apt-get "${options[@]}" source --download-only taglib
             rm -rf lists cache
         ) >"$folder/fetch.log" 2>&1 || true
-        archive=$(find "$folder" -maxdepth 1 -name 'taglib_*.orig.tar.gz' | head -n 1)
+        archive=$(find "$folder" -maxdepth 1 -name 'taglib_*.orig.tar.gz' | sed -n 1p)
     fi
     [ -n "$archive" ] || return 1
     echo "$archive"

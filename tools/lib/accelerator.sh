@@ -17,7 +17,7 @@ kvm_works() {
 
 qemu_emulates_well() {
     local version
-    version=$(qemu-system-x86_64 --version | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -n 1)
+    version=$(qemu-system-x86_64 --version | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | sed -n 1p)
     printf '%s\n' "$exo_qemu_version" "$version" | sort -V -C
 }
 

@@ -83,7 +83,7 @@ installed_of_source() { # SOURCE
 
 # The newest version on offer.
 offered_version() { # PACKAGE
-    apt-cache madison "$1" | awk '{ print $3 }' | head -n 1
+    apt-cache madison "$1" | awk '{ print $3 }' | sed -n 1p
 }
 
 offered_is_at_least() { # PACKAGE VERSION
@@ -118,7 +118,7 @@ offer_backports() { # WHAT_FOR
     fi
     # shellcheck disable=SC2016  # apt expands these
     mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 2>/dev/null |
-        sed -n 's/^bookworm //p' | head -n 1)
+        sed -n 's/^bookworm //p' | sed -n 1p)
     echo "Adding $suite in $file: Debian 12 itself has no $1"
     printf '%s\n' "Types: deb" "URIs: ${mirror:-http://deb.debian.org/debian/}" "Suites: $suite" \
         "Components: main" "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg" |

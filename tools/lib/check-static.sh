@@ -25,6 +25,11 @@ stage_shell() {
             FNR == 1 && /^#!.*(bash|sh)$/ || /^# shellcheck shell=/ { print FILENAME; nextfile }' {} +)
     cd "$EXO_TOP" || return
     shellcheck -x "${scripts[@]}"
+    # With pipefail a pipe fails, now and then, when its reader leaves before the writer is done.
+    if grep -nE '[|] *(grep -[a-zA-Z]*[qm]|head )' "${scripts[@]}" | grep -v 'grep -nE'; then
+        echo "the readers of these pipes may leave early: read all (sed -n 1p), or a file, or <<<"
+        return 1
+    fi
 }
 
 stage_format() {

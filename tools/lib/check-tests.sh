@@ -32,7 +32,7 @@ run_ctest() {
 
 junit_number() { # ATTRIBUTE FILE: of the test suite
     local number
-    number=$(grep -m 1 -A 12 '<testsuite' "$2" | grep -oE "\b$1=\"[0-9]+\"" | head -n 1 | tr -dc 0-9)
+    number=$(grep -m 1 -A 12 '<testsuite' "$2" | grep -oE "\b$1=\"[0-9]+\"" | sed -n 1p | tr -dc 0-9)
     echo "${number:-0}"
 }
 

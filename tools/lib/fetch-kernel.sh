@@ -25,7 +25,7 @@ kernel_packages() {
 # kernel_compiler RELEASE: the gcc package the kernel was built with; Kbuild will call for it.
 kernel_compiler() {
     apt-cache show --no-all-versions "linux-headers-$1" | sed -n 's/^Depends: //p' |
-        grep -oE 'gcc-[0-9]+' | head -n 1
+        grep -oE 'gcc-[0-9]+' | sed -n 1p
 }
 
 # fetch_kernel RELEASE: download, unpack, adapt, mark ready. Works in a side folder and moves it

@@ -53,7 +53,7 @@ kernel_log_scan() {
 # kernel_log_report FILE: the first faults with what the kernel said around them.
 kernel_log_report() {
     local first
-    first=$(kernel_log_scan "$1" | head -n 1 | cut -d: -f1)
+    first=$(kernel_log_scan "$1" | sed -n 1p | cut -d: -f1)
     [ -n "$first" ] || return 1
     echo "kernel log, from line $first of $(wc -l <"$1"):"
     tr -d '\r' <"$1" | sed -n "$((first > 3 ? first - 3 : 1)),$((first + 45))p" | sed 's/^/    /'

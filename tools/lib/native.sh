@@ -21,13 +21,14 @@ check_native_machine() {
 
 # Only a whole, idle block device with a hardware queue will do.
 check_native_device() { # DEVICE
-    local device=$1 name path
+    local device=$1 name path used
     [ -b "$device" ] || die "$device is not a block device"
     name=$(basename "$(readlink -f -- "$device")")
     path=/sys/class/block/$name
     [ -e "$path" ] || die "$device: the kernel does not know a block device $name"
-    if lsblk -nro MOUNTPOINTS -- "$device" | grep -q .; then
-        die "$device is mounted or in use as swap ($(lsblk -nro MOUNTPOINTS -- "$device" | grep . | head -n 1)); unmount it first"
+    used=$(lsblk -nro MOUNTPOINTS -- "$device" | awk NF)
+    if [ -n "$used" ]; then
+        die "$device is mounted or in use as swap (${used%%$'\n'*}); unmount it first"
     fi
     if [ "$(lsblk -nro NAME -- "$device" | wc -l)" -gt 1 ]; then
         die "$device has partitions; name one of them, or wipe the table first (wipefs -a $device)"

@@ -31,9 +31,12 @@ grep -q '3 records, depth 1' out
 [ "$("$exo" index dump --keys --from b --limit 1 index)" = b ]
 [ "$("$exo" lookup --user index a)" = one ]
 "$exo" index verify index >/dev/null
-"$exo" --json index info index | grep -q '"records": 3'
-"$exo" index info --json index | grep -q '"depth": 1'
-"$exo" lookup --user --json index b | grep -q '"value": "two"'
+"$exo" --json index info index >out
+grep -q '"records": 3' out
+"$exo" index info --json index >out
+grep -q '"depth": 1' out
+"$exo" lookup --user --json index b >out
+grep -q '"value": "two"' out
 "$exo" index dump --keys index | "$exo" lookup --user --keys - --absent --jobs 3 --json index >out
 grep -q '"found": 3' out
 grep -q '"absent": 3' out
