@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "fs/device/block_device.h"
+#include "fs/device/forwarding_device.h"
 
 namespace exo::test {
 
@@ -17,9 +17,9 @@ struct DeviceCounts {
     }
 };
 
-class CountingDevice final : public BlockDevice {
+class CountingDevice final : public ForwardingDevice {
   public:
-    explicit CountingDevice(BlockDevice& under) : under_(under) {}
+    using ForwardingDevice::ForwardingDevice;
     DeviceCounts counts() const { return {waits_, blocks_read_, blocks_written_, flushes_}; }
 
     Result<> run(std::span<const IoRequest> requests) override {
@@ -32,22 +32,14 @@ class CountingDevice final : public BlockDevice {
             reads |= read;
         }
         waits_ += reads;
-        return under_.run(requests);
+        return under().run(requests);
     }
     Result<> flush() override {
         flushes_++;
-        return under_.flush();
+        return under().flush();
     }
-    Result<> discard(uint64_t offset, uint64_t length) override {
-        return under_.discard(offset, length);
-    }
-    uint64_t size_bytes() const override { return under_.size_bytes(); }
-    uint32_t logical_block_bytes() const override { return under_.logical_block_bytes(); }
-    bool read_only() const override { return under_.read_only(); }
-    const std::string& name() const override { return under_.name(); }
 
   private:
-    BlockDevice& under_;
     std::atomic<uint64_t> waits_{0}, blocks_read_{0}, blocks_written_{0}, flushes_{0};
 };
 

@@ -7,13 +7,13 @@
 #include <functional>
 #include <mutex>
 
-#include "fs/device/block_device.h"
+#include "fs/device/forwarding_device.h"
 
 namespace exo::test {
 
-class GateDevice final : public BlockDevice {
+class GateDevice final : public ForwardingDevice {
   public:
-    explicit GateDevice(BlockDevice& under) : under_(under) {}
+    using ForwardingDevice::ForwardingDevice;
 
     void hold_reads_of(std::function<bool(uint64_t offset_bytes)> which) {
         std::lock_guard lock(mutex_);
@@ -46,20 +46,16 @@ class GateDevice final : public BlockDevice {
                 return read ? held_reads_ && held_reads_(offset) : writes_held_;
             });
         }
-        return under_.run(requests);
+        return under().run(requests);
     }
     Result<> flush() override {
         pass([this] { return writes_held_; });
-        return under_.flush();
+        return under().flush();
     }
     Result<> discard(uint64_t offset, uint64_t length) override {
         pass([this] { return discards_held_; });
-        return under_.discard(offset, length);
+        return under().discard(offset, length);
     }
-    uint64_t size_bytes() const override { return under_.size_bytes(); }
-    uint32_t logical_block_bytes() const override { return under_.logical_block_bytes(); }
-    bool read_only() const override { return under_.read_only(); }
-    const std::string& name() const override { return under_.name(); }
 
   private:
     void pass(const std::function<bool()>& held) {
@@ -70,7 +66,6 @@ class GateDevice final : public BlockDevice {
         changed_.wait(lock, [&] { return !held(); });
         waiting_--;
     }
-    BlockDevice& under_;
     std::mutex mutex_;  // guards all below
     std::condition_variable changed_;
     std::function<bool(uint64_t)> held_reads_;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "fs/base/page.h"
-#include "fs/device/block_device.h"
+#include "fs/device/forwarding_device.h"
 
 namespace exo::test {
 
@@ -36,21 +36,9 @@ class MemoryDevice final : public BlockDevice {
 };
 
 // Lends a device to an owner that wants to own it (Volume), and keeps it here.
-class BorrowedDevice final : public BlockDevice {
+class BorrowedDevice final : public ForwardingDevice {
   public:
-    explicit BorrowedDevice(BlockDevice& device) : device_(device) {}
-    Result<> run(std::span<const IoRequest> requests) override { return device_.run(requests); }
-    Result<> flush() override { return device_.flush(); }
-    Result<> discard(uint64_t offset, uint64_t length) override {
-        return device_.discard(offset, length);
-    }
-    uint64_t size_bytes() const override { return device_.size_bytes(); }
-    uint32_t logical_block_bytes() const override { return device_.logical_block_bytes(); }
-    bool read_only() const override { return device_.read_only(); }
-    const std::string& name() const override { return device_.name(); }
-
-  private:
-    BlockDevice& device_;
+    using ForwardingDevice::ForwardingDevice;
 };
 
 }  // namespace exo::test
