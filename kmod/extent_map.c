@@ -11,13 +11,22 @@
 
 #include "extent_map.h"
 
+/* Many enough that most hold the beginning of no extent. */
+#define BUCKETS_PER_EXTENT	4
+
+static u64 most_buckets(u32 count)
+{
+	return (u64)BUCKETS_PER_EXTENT * (count ? count : 1);
+}
+
 /**
  * exo_extent_map_bytes() - memory that exo_extent_map_build() needs
  * @count: extents, at most EXO_MAX_EXTENTS
  */
 size_t exo_extent_map_bytes(u32 count)
 {
-	return (size_t)count * 3 * sizeof(u64);
+	return ((size_t)count + 2) * sizeof(struct exo_extent) +
+	       (most_buckets(count) + 1) * sizeof(u32);
 }
 
 /**
@@ -79,6 +88,32 @@ enum exo_extent_fault exo_extent_map_check_device_order(const struct exo_extent 
 	return EXO_EXTENT_OK;
 }
 
+/*
+ * Copies extents, those that continue each other as one, between the two that bound the search.
+ * Returns the index of the last one.
+ */
+static u32 copy_merged(struct exo_extent *to, const struct exo_extent *extents, u32 count)
+{
+	struct exo_extent *last = to;
+
+	*last = (struct exo_extent){ 0 };
+	for (u32 i = 0; i < count; i++) {
+		const struct exo_extent *e = &extents[i];
+
+		if (last->length && last->file_offset + last->length == e->file_offset &&
+		    last->disk_offset + last->length == e->disk_offset) {
+			last->length += e->length;
+			continue;
+		}
+		/* The first of them takes the place of the one before, unless a hole does. */
+		if (i || e->file_offset)
+			last++;
+		*last = *e;
+	}
+	last[1] = (struct exo_extent){ .file_offset = ~0ULL };
+	return last - to;
+}
+
 /**
  * exo_extent_map_build() - lay checked extents out for the search
  * @map: filled
@@ -92,26 +127,23 @@ enum exo_extent_fault exo_extent_map_check_device_order(const struct exo_extent 
 void exo_extent_map_build(struct exo_extent_map *map, void *memory,
 			  const struct exo_extent *extents, u32 count)
 {
-	u64 *starts = memory;
-	u64 *lengths = starts + count;
-	u64 *targets = lengths + count;
-	u32 n = 0;
+	struct exo_extent *to = memory;
+	u32 *buckets = (u32 *)(to + count + 2);
+	u32 last = copy_merged(to, extents, count);
+	u32 shift = 0, at = 0;
 
-	for (u32 i = 0; i < count; i++) {
-		const struct exo_extent *e = &extents[i];
+	while (to[last].file_offset >> shift >= most_buckets(count))
+		shift++;
+	map->extents = to;
+	map->buckets = buckets;
+	map->last_bucket = to[last].file_offset >> shift;
+	map->bucket_shift = shift;
+	map->count = last + !!to->length;
 
-		if (n && starts[n - 1] + lengths[n - 1] == e->file_offset &&
-		    targets[n - 1] + lengths[n - 1] == e->disk_offset) {
-			lengths[n - 1] += e->length;
-			continue;
-		}
-		starts[n] = e->file_offset;
-		lengths[n] = e->length;
-		targets[n] = e->disk_offset;
-		n++;
+	for (u64 bucket = 0; bucket <= map->last_bucket; bucket++) {
+		while (to[at + 1].file_offset <= bucket << shift)
+			at++;
+		buckets[bucket] = at;
 	}
-	map->count = n;
-	map->starts = starts;
-	map->lengths = lengths;
-	map->targets = targets;
+	buckets[map->last_bucket + 1] = last;
 }

@@ -3,7 +3,7 @@
 #ifndef EXO_LIMITS_H
 #define EXO_LIMITS_H
 
-/* Extents of one pin: 24 MiB of kernel memory, charged to the daemon. */
+/* Extents of one pin: 40 MiB of kernel memory, charged to the daemon. */
 #define EXO_MAX_EXTENTS			(1U << 20)
 
 /* Blocks of one traversal: with 3 us per block the maximum holds a queue slot for 0.2 s. */

@@ -93,8 +93,6 @@ static int read_map(struct exo_pinned *pin, u64 user_extents, u32 count)
 	size_t bytes = array_size(count, sizeof(*extents));
 	int ret;
 
-	if (!count)
-		return 0;
 	extents = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!extents)
 		return -ENOMEM;

@@ -118,6 +118,49 @@ TEST_CASE("the search agrees with a plain one") {
     }
 }
 
+TEST_CASE("no extents at all") {
+    Map built({});
+    CHECK(built.map.count == 0);
+    for (u64 offset : {0ULL, 511ULL, 1ULL << 40}) {
+        exo_run run = exo_extent_map_find(&built.map, offset);
+        CHECK(run.hole);
+        CHECK(run.len == ~0ULL - offset);
+    }
+}
+
+// Most of the buckets are empty, and one holds nearly all extents.
+TEST_CASE("extents that crowd") {
+    for (bool at_end : {false, true}) {
+        std::vector<exo_extent> extents;
+        constexpr u64 kFar = 1ULL << 50;
+        constexpr u64 kCrowd = 1000;
+        if (at_end) {
+            extents.push_back({.file_offset = 0, .disk_offset = 0, .length = kBlock});
+        }
+        for (u64 i = 0; i < kCrowd; i++) {
+            extents.push_back({.file_offset = (at_end ? kFar : 0) + i * 3 * kBlock,
+                               .disk_offset = (7 * i + 1) * kBlock,
+                               .length = kBlock * (1 + i % 2)});
+        }
+        if (!at_end) {
+            extents.push_back({.file_offset = kFar, .disk_offset = 0, .length = kBlock});
+        }
+        Map built(extents);
+        REQUIRE(built.map.count == extents.size());
+        for (const exo_extent& e : extents) {
+            exo_run run = exo_extent_map_find(&built.map, e.file_offset + 1);
+            REQUIRE_FALSE(run.hole);
+            REQUIRE(run.target == e.disk_offset + 1);
+            REQUIRE(run.len == e.length - 1);
+            run = exo_extent_map_find(&built.map, e.file_offset + e.length);
+            REQUIRE(run.hole);
+            bool last = &e == &extents.back();
+            u64 next = last ? ~0ULL : (&e + 1)->file_offset;
+            REQUIRE(run.len == next - e.file_offset - e.length);
+        }
+    }
+}
+
 TEST_CASE("edges of large maps") {
     for (u32 count : {1u, 2u, 3u, 63u, 64u, 65u, 10000u}) {
         std::vector<exo_extent> extents;
