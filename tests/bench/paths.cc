@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: MIT
 // A chain of dependent reads, by every way there is, on one device: nanoseconds per chain for each
-// depth, as JSON. tests/bench/paths runs it where a nanosecond is an instruction.
+// depth, and allocations for a short and a long one, as JSON. tests/bench/paths runs it where a
+// nanosecond is an instruction.
 //
 // Usage: bench_paths DEVICE DEVICE_NS POLLED(0|1). Uses the rig of the interface tests.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <liburing.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <functional>
+#include <fstream>
 #include <string>
+#include <vector>
 
+#include "allocations.h"
 #include "rig.h"
+#include "ways.h"
 
 using namespace exo::test;
+using namespace exo::bench;
 
 namespace {
 
-constexpr uint32_t kBlock = 512;
-constexpr uint32_t kBlocks = 4096;
-constexpr uint32_t kStride = 31 * kBlock;  // one behind the other is nothing for a read-ahead
 constexpr int kRounds = 40;
-constexpr uint32_t kBatch = 64;
 constexpr uint32_t kMaxDepth = 12;
+constexpr uint32_t kLong = 201;
 
 uint64_t now_ns() {
     timespec t = {};
@@ -35,175 +34,60 @@ uint64_t now_ns() {
     return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
 }
 
-off_t offset_of(uint32_t hop) {
-    return static_cast<off_t>(uint64_t{hop} * kStride % (kBlocks * kBlock));
-}
-
-[[noreturn]] void fail(const char* what) {
-    fprintf(stderr, "bench_paths: %s\n", what);
-    exit(1);
-}
-
-struct Ring {
-    Ring(unsigned flags, int fd, void* buffer) {
-        if (io_uring_queue_init(128, &ring, flags) != 0) {
-            fail("no io_uring of that kind");
-        }
-        iovec area = {buffer, kBlock};
-        if (buffer && (io_uring_register_buffers(&ring, &area, 1) != 0 ||
-                       io_uring_register_files(&ring, &fd, 1) != 0)) {
-            fail("cannot register buffer and file");
-        }
-    }
-    ~Ring() { io_uring_queue_exit(&ring); }
-    Ring(const Ring&) = delete;
-    Ring& operator=(const Ring&) = delete;
-
-    int finish() {
-        io_uring_cqe* cqe = nullptr;
-        if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_wait_cqe(&ring, &cqe) != 0) {
-            fail("io_uring does not answer");
-        }
-        int res = cqe->res;
-        io_uring_cqe_seen(&ring, cqe);
-        return res;
-    }
-
-    io_uring ring = {};
-};
-
-// The median of some rounds, after two to warm up.
-double measure(const std::function<void()>& chain) {
+// The median of some rounds, after two to warm up; a timer tick falls into few of them.
+double median_ns(const Way& way, uint32_t depth) {
     std::vector<uint64_t> times;
     for (int i = 0; i < kRounds + 2; i++) {
         uint64_t begun = now_ns();
-        chain();
+        way.run(depth);
         if (i >= 2) {
             times.push_back(now_ns() - begun);
         }
     }
     std::nth_element(times.begin(), times.begin() + kRounds / 2, times.end());
-    return static_cast<double>(times[kRounds / 2]);
+    return static_cast<double>(times[kRounds / 2]) / way.chains;
 }
 
-struct Path {
-    std::string name;
-    std::function<void(uint32_t depth)> run;
-    double lookups = 1;  // of one run
-};
+uint64_t reads_counted(const std::string& device) {
+    std::ifstream file("/sys/class/block/" + device.substr(device.rfind('/') + 1) + "/stat");
+    uint64_t reads = 0;
+    if (!(file >> reads)) {
+        fail("the device has no statistics");
+    }
+    return reads;
+}
 
-void print(const std::vector<Path>& paths, const char* device, uint64_t device_ns) {
-    printf("{\"device\": \"%s\", \"device_ns\": %llu, \"block_bytes\": %u, \"paths\": [", device,
-           static_cast<unsigned long long>(device_ns), kBlock);
+// Each way reads as many blocks as it says, and the device's statistics know of them all.
+void check_reads(const Way& way, const std::string& device) {
+    uint64_t before = reads_counted(device);
+    way.run(kMaxDepth);
+    if (reads_counted(device) - before != uint64_t{kMaxDepth} * way.chains) {
+        fail((way.name + " does not read what it should").c_str());
+    }
+}
+
+void print(const Ways& ways, const std::string& device, const char* device_ns) {
+    printf("{\"device_ns\": %s, \"block_bytes\": %u, \"paths\": [", device_ns, Ways::kBlock);
     const char* comma = "";
-    for (const Path& path : paths) {
-        printf("%s\n  {\"path\": \"%s\", \"ns\": [", comma, path.name.c_str());
+    for (const Way& way : ways.all()) {
+        check_reads(way, device);
+        printf("%s\n  {\"path\": \"%s\", \"chains\": %u, \"ns\": [", comma, way.name.c_str(),
+               way.chains);
         for (uint32_t depth = 1; depth <= kMaxDepth; depth++) {
-            printf("%s%.0f", depth > 1 ? ", " : "",
-                   measure([&] { path.run(depth); }) / path.lookups);
+            printf("%s%.0f", depth > 1 ? ", " : "", median_ns(way, depth));
         }
         printf("]}");
         fflush(stdout);
         comma = ",";
     }
-    printf("\n]}\n");
-}
-
-exo_traverse request_for(const Program& program, const test_stride_args& args, uint32_t flags) {
-    exo_traverse request = {};
-    request.flags = flags;
-    request.program_id = program.id();
-    request.hop_bytes = kBlock;
-    request.args = reinterpret_cast<uint64_t>(&args);
-    request.args_len = sizeof(args);
-    return request;
-}
-
-void run_all(const char* device, uint64_t device_ns, bool polled) {
-    Rig rig(uint64_t{kBlocks} * kBlock);
-    const Program& stride = shared_program("test_stride");
-    Fd raw(open(device, O_RDONLY | O_DIRECT | O_CLOEXEC));
-    void* buffer = nullptr;
-    if (!raw || posix_memalign(&buffer, 4096, 4096) != 0) {
-        fail("cannot open the device");
-    }
-    const uint32_t flags = polled ? uint32_t{EXO_TRAVERSE_POLLED} : 0;
-    const unsigned ring_flags = polled ? unsigned{IORING_SETUP_IOPOLL} : 0;
-    Ring reads(ring_flags, raw.get(), polled ? buffer : nullptr);
-    Ring commands(ring_flags | IORING_SETUP_SQE128 | IORING_SETUP_CQE32, -1, nullptr);
-    test_stride_args args = {.stride = kStride, .count = 0, .len = kBlock};
-    std::vector<exo_traverse> entries(kBatch);
-
-    std::vector<Path> paths;
-    if (!polled) {
-        paths.push_back({"read", [&](uint32_t depth) {
-                             for (uint32_t i = 0; i < depth; i++) {
-                                 if (pread(raw.get(), buffer, kBlock, offset_of(i)) != kBlock) {
-                                     fail("a read failed");
-                                 }
-                             }
-                         }});
-    }
-    paths.push_back({polled ? "io_uring iopoll fixed" : "io_uring", [&](uint32_t depth) {
-                         for (uint32_t i = 0; i < depth; i++) {
-                             io_uring_sqe* sqe = io_uring_get_sqe(&reads.ring);
-                             if (polled) {
-                                 io_uring_prep_read_fixed(sqe, 0, buffer, kBlock,
-                                                          static_cast<uint64_t>(offset_of(i)), 0);
-                                 sqe->flags |= IOSQE_FIXED_FILE;
-                             } else {
-                                 io_uring_prep_read(sqe, raw.get(), buffer, kBlock,
-                                                    static_cast<uint64_t>(offset_of(i)));
-                             }
-                             if (reads.finish() != kBlock) {
-                                 fail("a read failed");
-                             }
-                         }
-                     }});
-    paths.push_back({polled ? "exo polled" : "exo completion", [&](uint32_t depth) {
-                         args.count = depth;
-                         exo_traverse request = request_for(stride, args, flags);
-                         if (call(rig.grant, EXO_GRANT_TRAVERSE, &request) != 0 ||
-                             request.outcome.hops != depth) {
-                             fail("a traversal failed");
-                         }
-                     }});
-    paths.push_back({polled ? "exo io_uring iopoll" : "exo io_uring", [&](uint32_t depth) {
-                         args.count = depth;
-                         exo_traverse request = request_for(stride, args, flags);
-                         exo_uring_traverse command = {};
-                         memcpy(&command, &request, offsetof(exo_traverse, outcome));
-                         io_uring_sqe* sqe = io_uring_get_sqe(&commands.ring);
-                         *sqe = {};
-                         sqe->opcode = IORING_OP_URING_CMD;
-                         sqe->fd = rig.grant.get();
-                         sqe->cmd_op = EXO_URING_TRAVERSE;
-                         memcpy(sqe->cmd, &command, sizeof(command));
-                         if (commands.finish() != EXO_END_DONE) {
-                             fail("a traversal failed");
-                         }
-                     }});
-    paths.push_back({polled ? "exo polled, batch of 64" : "exo batch of 64",
-                     [&](uint32_t depth) {
-                         args.count = depth;
-                         for (exo_traverse& entry : entries) {
-                             entry = request_for(stride, args, flags);
-                         }
-                         exo_batch batch = {
-                             .traversals = reinterpret_cast<uint64_t>(entries.data()),
-                             .count = kBatch,
-                             .entry_bytes = sizeof(exo_traverse),
-                             .flags = 0,
-                             .reserved = 0};
-                         if (call(rig.grant, EXO_GRANT_BATCH, &batch) != 0 ||
-                             entries[kBatch - 1].outcome.hops != depth) {
-                             fail("a batch failed");
-                         }
-                     },
-                     kBatch});
-    print(paths, device, device_ns);
-    free(buffer);
-    drop_shared_programs();
+    AllocationCounter allocations;
+    const auto least = [&](uint32_t depth) {
+        return static_cast<unsigned long long>(
+            allocations.least(9, [&] { ways.exo().run(depth); }));
+    };
+    least(kLong);
+    printf("],\n \"allocations\": {\"path\": \"%s\", \"1\": %llu, \"%u\": %llu}}\n",
+           ways.exo().name.c_str(), least(1), kLong, least(kLong));
 }
 
 }  // namespace
@@ -219,6 +103,10 @@ int main(int argc, char** argv) {
         exit(1);
     });
     setenv("EXO_TEST_DEVICE", argv[1], 1);
-    run_all(argv[1], strtoull(argv[2], nullptr, 10), argv[3][0] == '1');
+    {
+        const Ways ways(argv[1], argv[3][0] == '1');
+        print(ways, argv[1], argv[2]);
+    }
+    drop_shared_programs();
     return 0;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Builds exo.ko outside the source tree. Kbuild of Linux 6.12 writes its results beside the sources,
-# so it is given a mirror of kmod/ made of links. Needs common.sh.
+# Builds exo.ko, or a module of the tests, outside the source tree. Kbuild of Linux 6.12 writes its
+# results beside the sources, so it is given a mirror of the folder made of links. Needs common.sh.
 
 # mirror_sources FROM TO: every source file of FROM as a link in TO, in real folders; links whose
 # source has gone are removed.
@@ -19,16 +19,17 @@ mirror_sources() {
 
 # build_module SOURCE OUTPUT HEADERS JOBS [MAKE_ARGUMENT...]
 build_module() {
-    local source=$1 output=$2 headers=$3 jobs=$4 log
+    local source=$1 output=$2 headers=$3 jobs=$4 log name
     shift 4
+    name=$(sed -n 's/^obj-m += \(.*\)\.o$/\1.ko/p' "$source/Kbuild")
     mkdir -p "$output"
     mirror_sources "$source" "$output"
     log=$output/build.log
     # Kbuild prints much that is no news; a warning or an error is shown.
     if ! make -C "$headers" M="$output" -j "$jobs" modules "$@" >"$log" 2>&1; then
         grep -vE '^(make: (Entering|Leaving)|  (CC|LD|MODPOST|BTF|CHECK) )' "$log" >&2 || true
-        die "exo.ko could not be built against $headers (whole output: $log)"
+        die "$name could not be built against $headers (whole output: $log)"
     fi
     grep -E 'warning|Skipping BTF' "$log" >&2 || true
-    [ -e "$output/exo.ko" ] || die "Kbuild made no exo.ko in $output (see $log)"
+    [ -e "$output/$name" ] || die "Kbuild made no $name in $output (see $log)"
 }

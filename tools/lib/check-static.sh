@@ -34,9 +34,9 @@ stage_shell() {
 
 stage_format() {
     local files places
-    # tests/bpf has the kernel's style.
+    # tests/bpf and the module of tests/bench have the kernel's style.
     mapfile -t files < <(source_files -name '*.cc' -o -name '*.h' -o -name '*.hpp' |
-        grep -v "^$EXO_TOP/tests/bpf/")
+        grep -vE "^$EXO_TOP/tests/(bpf|bench/floor)/")
     if [ ${#files[@]} = 0 ]; then
         nothing_to_do
         return
@@ -86,7 +86,7 @@ checkpatch_ignored_bpf+=,COMPLEX_MACRO,MACRO_WITH_FLOW_CONTROL,MACRO_ARG_UNUSED,
 
 stage_checkpatch() {
     local status=0 kernel_files bpf_files
-    mapfile -t kernel_files < <(cd "$EXO_TOP" && find kmod -name '*.[ch]' ! -name '*.mod.c' 2>/dev/null | sort)
+    mapfile -t kernel_files < <(cd "$EXO_TOP" && find kmod tests/bench/floor -name '*.[ch]' ! -name '*.mod.c' 2>/dev/null | sort)
     mapfile -t bpf_files < <(cd "$EXO_TOP" && find bpf tests/bpf -name '*.[ch]' 2>/dev/null | sort)
     if [ ${#kernel_files[@]} = 0 ] && [ ${#bpf_files[@]} = 0 ]; then
         nothing_to_do
