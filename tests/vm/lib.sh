@@ -12,7 +12,8 @@
 # anything else fails. Programs of the build are tests too when tests/vm/programs has a line
 # "NAME SECONDS PATH_IN_BUILD [ARG...]". It leaves nothing mounted and nothing in the module that
 # keeps it from unloading: both are checked after it. $TMPDIR is the test's own, and empty. Given by
-# the harness: EXO_TOP, EXO_BUILD, EXO_MODULE (empty: not to be loaded), EXO_DRIVES.
+# the harness: EXO_TOP, EXO_BUILD, EXO_MODULE (empty: not to be loaded) and EXO_MODULE_ARGS, EXO_DRIVES,
+# EXO_TIME_SCALE (how many times slower than usual the kernel is; wait_until and limits know of it).
 set -euo pipefail
 
 DRIVE=/dev/nvme0n1
@@ -67,7 +68,7 @@ expect_equal() {
 
 # wait_until SECONDS COMMAND...: tries until the command succeeds.
 wait_until() {
-    local deadline=$((SECONDS + $1))
+    local deadline=$((SECONDS + $1 * ${EXO_TIME_SCALE:-1}))
     shift
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -le "$deadline" ] || die "waited in vain for: $*"
@@ -114,5 +115,6 @@ unload_module_check() {
     need_module
     wait_until 5 rmmod exo
     [ ! -d /sys/module/exo ] || die "exo.ko is still there after rmmod"
-    insmod "$EXO_MODULE"
+    # shellcheck disable=SC2086  # several arguments are several words
+    insmod "$EXO_MODULE" ${EXO_MODULE_ARGS:-}
 }

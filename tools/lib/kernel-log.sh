@@ -14,7 +14,6 @@ kernel_log_faults=(
     'KCSAN'
     'UBSAN'
     'KFENCE'
-    'kmemleak: [0-9]+ new suspected'
     'unreferenced object'
     'refcount_t: '
     'possible circular locking'
