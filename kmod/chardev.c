@@ -14,10 +14,11 @@
 #include "derive.h"
 #include "grant.h"
 #include "ioctl.h"
-#include "issue.h"
 #include "limits.h"
 #include "list.h"
 #include "program_ops.h"
+#include "request.h"
+#include "set.h"
 #include "stats.h"
 #include "volume.h"
 
@@ -28,9 +29,10 @@ static int info(struct exo_ioctl_call *call)
 	*arg = (struct exo_info){
 		.abi_version = EXO_ABI_VERSION,
 		.features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
-			    EXO_FEATURE_DERIVE |
+			    EXO_FEATURE_DERIVE | EXO_FEATURE_DISPATCH | EXO_FEATURE_FAN_OUT |
+			    EXO_FEATURE_SETS |
 			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0) |
-			    (exo_issue_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
+			    (exo_request_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
 		.max_hops = EXO_MAX_HOPS,
 		.max_hop_bytes = EXO_MAX_HOP_BYTES,
@@ -39,6 +41,8 @@ static int info(struct exo_ioctl_call *call)
 		.max_timeout_ms = EXO_MAX_TIMEOUT_MS,
 		.max_blocks_bytes = EXO_MAX_BLOCKS_BYTES,
 		.max_batch = EXO_MAX_BATCH,
+		.max_fan_out = EXO_MAX_FAN_OUT,
+		.max_slots = EXO_MAX_SLOTS,
 	};
 	return 0;
 }
@@ -59,6 +63,7 @@ static const struct exo_ioctl device_ioctls[] = {
 	EXO_IOCTL(EXO_IOC_AUDIT_OPEN, sizeof(struct exo_audit_open), exo_audit_open),
 	EXO_IOCTL(EXO_IOC_RELEASE, sizeof(struct exo_release), exo_volume_release),
 	EXO_IOCTL(EXO_IOC_GRANT_REVOKE, sizeof(struct exo_revoke_id), exo_grant_revoke_id),
+	EXO_IOCTL(EXO_IOC_SET_CREATE, sizeof(struct exo_set_create), exo_set_create),
 };
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)

@@ -108,6 +108,21 @@ static inline bool exo_grant_is_cut(const struct exo_grant *grant)
 }
 
 /**
+ * exo_grant_allows() - whether a grant is for a traversal
+ * @grant: of one of its slots
+ * @record: EXO_TRAVERSE_LAST_BLOCK, _ALL_BLOCKS or 0
+ * @program_id: of the program
+ *
+ * Context: any.
+ */
+static inline bool exo_grant_allows(const struct exo_grant *grant, u32 record, u32 program_id)
+{
+	return grant->rights & EXO_RIGHT_TRAVERSE &&
+	       (!record || grant->rights & EXO_RIGHT_BLOCKS) &&
+	       (!grant->program_id || program_id == grant->program_id);
+}
+
+/**
  * exo_grant_check_read() - whether a grant covers a read
  * @grant: that the read is made on
  * @offset: in the file

@@ -30,11 +30,16 @@ static long grant_ioctl(struct file *file, unsigned int command, unsigned long a
 	return exo_ioctl_dispatch(grant_ioctls, ARRAY_SIZE(grant_ioctls), file, command, arg);
 }
 
-/* EPOLLPRI: it is being revoked, close soon. With EPOLLHUP: cut, nothing works any more. */
-static __poll_t grant_poll(struct file *file, poll_table *wait)
+/**
+ * exo_grant_poll() - whether a grant is being taken back
+ * @grant: referenced by the caller
+ * @file: that is polled: the grant's, or a set's
+ * @wait: as the file's poll was given it
+ *
+ * Return: EPOLLPRI: it is being revoked, close soon. With EPOLLHUP: cut, nothing works any more.
+ */
+__poll_t exo_grant_poll(const struct exo_grant *grant, struct file *file, poll_table *wait)
 {
-	struct exo_grant *grant = file->private_data;
-
 	poll_wait(file, &grant->pin->wait, wait);
 	switch (exo_grant_state(grant)) {
 	case EXO_PIN_LIVE:
@@ -44,6 +49,11 @@ static __poll_t grant_poll(struct file *file, poll_table *wait)
 	default:
 		return EPOLLPRI | EPOLLHUP;
 	}
+}
+
+static __poll_t grant_poll(struct file *file, poll_table *wait)
+{
+	return exo_grant_poll(file->private_data, file, wait);
 }
 
 static int grant_release(struct inode *inode, struct file *file)

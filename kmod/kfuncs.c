@@ -11,6 +11,7 @@
 
 #include <linux/exo.h>
 
+#include "grant.h"
 #include "kfuncs.h"
 #include "traversal.h"
 
@@ -26,6 +27,25 @@ static struct exo_traversal *traversal_of(const struct exo_hop_context *context)
 static bool valid_size(size_t size, u32 len)
 {
 	return size && size <= len;
+}
+
+/* The read whose block the program looks at comes first, since it holds a request already. */
+static int wish(struct exo_traversal *t, u32 slot, u64 offset, u32 len, u64 tag)
+{
+	u32 free = t->lanes & ~(t->due | t->in_flight | t->arrived | t->wished);
+	struct exo_read *r;
+
+	if (t->finishing)
+		return -EINVAL;
+	if (!free)
+		return -ENOSPC;
+	r = &t->reads[free & BIT(t->at_hand) ? t->at_hand : __ffs(free)];
+	r->slot = slot;
+	r->offset = offset;
+	r->len = len;
+	r->tag = tag;
+	t->wished |= BIT(r->index);
+	return 0;
 }
 
 __bpf_kfunc_start_defs();
@@ -78,18 +98,44 @@ __bpf_kfunc u8 *exo_result(const struct exo_hop_context *context, const size_t r
  * @offset: in the file
  * @len: bytes
  *
- * Return: 0, or -EINVAL when the traversal has ended.
+ * In the file whose block arrived; before the first, in the one that the caller named.
+ *
+ * Return: 0; -EINVAL when the traversal has ended; -ENOSPC when as many reads are under way as the
+ * caller allows.
  */
 __bpf_kfunc int exo_read(const struct exo_hop_context *context, u64 offset, u32 len)
 {
-	struct exo_traversal *t = traversal_of(context);
+	return wish(traversal_of(context), context->hop.slot, offset, len, 0);
+}
 
-	if (t->finishing)
-		return -EINVAL;
-	t->wish_offset = offset;
-	t->wish_len = len;
-	t->wish = true;
-	return 0;
+/**
+ * exo_read_from() - say what to read next, of which file of the set
+ * @context: as the program was given it
+ * @slot: of the file; any number
+ * @offset: in the file
+ * @len: bytes
+ * @tag: for hop.tag when the block arrives
+ *
+ * Return: as exo_read().
+ */
+__bpf_kfunc int exo_read_from(const struct exo_hop_context *context, u32 slot, u64 offset, u32 len,
+			      u64 tag)
+{
+	return wish(traversal_of(context), slot, offset, len, tag);
+}
+
+/**
+ * exo_file_size() - the size of a file of the set
+ * @context: as the program was given it
+ * @slot: of the file; any number
+ *
+ * Return: bytes, or 0 if there is no such slot.
+ */
+__bpf_kfunc u64 exo_file_size(const struct exo_hop_context *context, u32 slot)
+{
+	const struct exo_traversal *t = traversal_of(context);
+
+	return slot < t->slots.count ? t->slots.grants[slot]->file_bytes : 0;
 }
 
 /**
@@ -118,6 +164,8 @@ BTF_ID_FLAGS(func, exo_block, KF_TRUSTED_ARGS | KF_RET_NULL)
 BTF_ID_FLAGS(func, exo_args, KF_TRUSTED_ARGS | KF_RET_NULL)
 BTF_ID_FLAGS(func, exo_result, KF_TRUSTED_ARGS | KF_RET_NULL)
 BTF_ID_FLAGS(func, exo_read, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, exo_read_from, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, exo_file_size, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, exo_report, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(exo_kfunc_ids)
 

@@ -17,6 +17,12 @@
 #define EXO_MAX_ARGS_BYTES		4096U
 #define EXO_MAX_RESULT_BYTES		65536U
 
+/* Reads of one traversal at once; each has a buffer. */
+#define EXO_MAX_FAN_OUT			16U
+
+/* Grants of one set: the slots that a traversal has entered fit one word. */
+#define EXO_MAX_SLOTS			64U
+
 /* Copies of the blocks that one traversal visited. */
 #define EXO_MAX_BLOCKS_BYTES		(1U << 20)
 

@@ -39,6 +39,7 @@ void exo_stats_read(struct exo_stats *stats)
 		stats->issued_direct += READ_ONCE(c->issued_direct);
 		stats->issued_polled += READ_ONCE(c->issued_polled);
 		stats->issued_deferred += READ_ONCE(c->issued_deferred);
+		stats->issued_dispatched += READ_ONCE(c->issued_dispatched);
 		stats->holes += READ_ONCE(c->holes);
 		stats->bytes += READ_ONCE(c->bytes);
 		stats->io_errors += READ_ONCE(c->io_errors);

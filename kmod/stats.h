@@ -16,6 +16,7 @@ struct exo_counters {
 	u64 issued_direct;
 	u64 issued_polled;
 	u64 issued_deferred;
+	u64 issued_dispatched;
 	u64 holes;
 	u64 bytes;
 	u64 io_errors;

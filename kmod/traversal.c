@@ -1,97 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state machine of a traversal. How a read gets to the device and back is issue.c's, how a
- * caller's request becomes a traversal traverse.c's.
+ * What a traversal does: its first reads, each block handed to the program, the program's verdicts,
+ * and the end. Who calls this, and when, is drive.c's; how a read gets to the device and back is
+ * issue.c's and submit.c's, how a caller's request becomes a traversal traverse.c's.
  *
  * Everything here runs in any context, hard interrupt included, and allocates nothing.
  */
-#include <linux/delay.h>
-#include <linux/hrtimer.h>
+#include <linux/bitops.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
-#include <linux/preempt.h>
-#include <linux/sched/clock.h>
-#include <linux/sched/signal.h>
 
-#include "extent_map.h"
 #include "grant.h"
 #include "issue.h"
-#include "limits.h"
 #include "pin.h"
 #include "program_ops.h"
 #include "stats.h"
 #include "trace.h"
 #include "traversal.h"
-#include "traverse.h"
 #include "volume.h"
 
-static struct workqueue_struct *workers;
-
-static bool finish_with(struct exo_traversal *t, enum exo_end cause, int error)
+/**
+ * exo_traversal_fail() - note why a traversal ends; it does when nothing is in flight any more
+ * @t: driven by the caller
+ * @cause: of the end; only the first one counts
+ * @error: negative errno or 0
+ *
+ * Context: any.
+ */
+void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error)
 {
+	if (t->ending)
+		return;
+	t->ending = true;
 	t->cause = cause;
 	t->error = error;
-	return false;
 }
 
-/* Finds the place of the piece at t->piece_at. */
-static void next_piece(struct exo_traversal *t)
+/**
+ * exo_traversal_stopped() - why a traversal must not go on, whatever its program wants
+ * @t: driven by the caller
+ *
+ * Context: any.
+ * Return: EXO_END_DONE if it may go on.
+ */
+enum exo_end exo_traversal_stopped(const struct exo_traversal *t)
 {
-	const struct exo_volume *volume = t->volume;
-	struct exo_run run = exo_extent_map_find(&t->grant->pin->map,
-						 t->window_start + t->piece_at);
-
-	t->piece_len = min3(run.len, (u64)t->window_len - t->piece_at, (u64)volume->max_read_bytes);
-	/* A piece that does not begin where a segment does may take one more. */
-	if (unlikely(t->piece_at))
-		t->piece_len = min(t->piece_len,
-				   volume->segments_bytes - t->piece_at % volume->segment_bytes);
-	t->disk_offset = run.target;
-	t->hole = run.hole;
-}
-
-/* Checks the read at t->offset, t->len and finds its place; false = the traversal has ended. */
-static bool place(struct exo_traversal *t)
-{
-	u64 mask = t->volume->block_bytes - 1;
-	enum exo_end refusal;
-
-	refusal = exo_grant_check_read(t->grant, t->offset, t->len, t->hop_bytes,
-				       t->volume->block_bytes);
-	if (refusal != EXO_END_DONE)
-		return finish_with(t, refusal, 0);
-
-	t->window_start = t->offset & ~mask;
-	t->window_len = ((t->offset + t->len + mask) & ~mask) - t->window_start;
-	t->piece_at = 0;
-	t->read_device = false;
-	next_piece(t);
-	return true;
-}
-
-/* Acts on what start or step returned; true = the next read stands in t. */
-static bool take_verdict(struct exo_traversal *t, int verdict)
-{
-	if (verdict == EXO_DONE)
-		return finish_with(t, EXO_END_DONE, 0);
-	if (verdict < 0 && verdict >= -MAX_ERRNO)
-		return finish_with(t, EXO_END_PROGRAM, verdict);
-	if (verdict != EXO_NEXT || !t->wish)
-		return finish_with(t, EXO_END_BAD_VERDICT, 0);
-	t->offset = t->wish_offset;
-	t->len = t->wish_len;
-	if (t->hops >= t->hop_limit)
-		return finish_with(t, EXO_END_HOP_LIMIT, 0);
-	return place(t);
-}
-
-/* Why a traversal must not go on, whatever its program wants. */
-static enum exo_end stopped(const struct exo_traversal *t)
-{
-	if (exo_grant_is_cut(t->grant))
-		return EXO_END_REVOKED;
+	for (u64 slots = t->entered; slots; slots &= slots - 1) {
+		if (exo_grant_is_cut(t->slots.grants[__ffs64(slots)]))
+			return EXO_END_REVOKED;
+	}
 	if (READ_ONCE(t->cancel))
 		return EXO_END_CANCELLED;
 	if (READ_ONCE(t->program->detaching))
@@ -100,6 +59,8 @@ static enum exo_end stopped(const struct exo_traversal *t)
 		return t->grant_expires ? EXO_END_EXPIRED : EXO_END_TIMEOUT;
 	return EXO_END_DONE;
 }
+
+/* ---- the program ---- */
 
 /*
  * With interrupts off, because the completion of another traversal would otherwise run the program
@@ -125,8 +86,79 @@ static void call_finish(struct exo_traversal *t)
 	local_irq_restore(flags);
 }
 
+/* What the outcome says of the last read, or of the one that was refused. */
+static void note_read(struct exo_traversal *t, const struct exo_read *r)
+{
+	t->slot = r->slot;
+	t->offset = r->offset;
+	t->len = r->len;
+}
+
+/* Makes a read due, or ends the traversal. */
+static bool ask(struct exo_traversal *t, struct exo_read *r)
+{
+	enum exo_end refusal = t->asked < t->hop_limit ? exo_read_place(r) : EXO_END_HOP_LIMIT;
+
+	if (refusal != EXO_END_DONE) {
+		note_read(t, r);
+		exo_traversal_fail(t, refusal, 0);
+		return false;
+	}
+	t->asked++;
+	t->due |= BIT(r->index);
+	return true;
+}
+
+/* Acts on what start or step returned. */
+static void take_verdict(struct exo_traversal *t, int verdict)
+{
+	u32 wished = t->wished;
+
+	t->wished = 0;
+	if (verdict == EXO_DONE)
+		return exo_traversal_fail(t, EXO_END_DONE, 0);
+	if (verdict < 0 && verdict >= -MAX_ERRNO)
+		return exo_traversal_fail(t, EXO_END_PROGRAM, verdict);
+	if (verdict != EXO_NEXT || !(wished | t->due | t->in_flight | t->arrived))
+		return exo_traversal_fail(t, EXO_END_BAD_VERDICT, 0);
+	for (; wished; wished &= wished - 1) {
+		if (!ask(t, &t->reads[__ffs(wished)]))
+			return;
+	}
+}
+
+/**
+ * exo_traversal_begin() - let the program choose the first reads, or take the caller's
+ * @t: complete, and entered on the grant of its first slot; driven by the caller
+ *
+ * The first of its reads holds the caller's offset and length.
+ *
+ * Context: any.
+ */
+void exo_traversal_begin(struct exo_traversal *t)
+{
+	int verdict = EXO_NEXT;
+
+	t->started_ns = ktime_get_ns();
+	t->ran = true;
+	atomic64_inc(&t->slots.grants[t->slot]->traversals);
+	this_cpu_inc(t->program->counters->started);
+	exo_count(traversals);
+	trace_exo_traversal_start(t->slots.grants[t->slot]->id, t->program_id,
+				  t->slots.grants[t->slot]->pin->ino, t->offset, t->hop_bytes);
+
+	if (t->program->ops->start)
+		verdict = call(t, t->program->ops->start);
+	if (verdict == EXO_NEXT && !t->wished)
+		t->wished = BIT(0);
+	take_verdict(t, verdict);
+}
+
+/* ---- a block ---- */
+
 /* Copies a block for the caller if there is room for all of it. */
-static void record_block(struct exo_traversal *t, const u8 *block, u32 len)
+static void record_block(struct exo_traversal *t, const struct exo_read *r, const u8 *block,
+			 u32 len)
 {
 	u32 head = 0, at = 0;
 
@@ -144,84 +176,118 @@ static void record_block(struct exo_traversal *t, const u8 *block, u32 len)
 	}
 	if (head)
 		*(struct exo_block_header *)(t->blocks + at) = (struct exo_block_header){
-			.file_offset = t->offset,
+			.file_offset = r->offset,
 			.len = len,
 			.hop = t->context.hop.hop,
+			.slot = r->slot,
 		};
 	memcpy(t->blocks + at + head, block, len);
 	t->blocks_len = at + head + len;
 	t->blocks_recorded = head ? t->blocks_recorded + 1 : 1;
 }
 
-/* Hands the block that is complete to the program; true = the next read stands in t. */
-static bool step(struct exo_traversal *t)
+/* Tells the program which file it is in. */
+static void show_slot(struct exo_hop *hop, const struct exo_read *r)
+{
+	hop->slot = r->slot;
+	hop->file_size = r->grant->file_bytes;
+	hop->range_start = r->grant->range_start;
+	hop->range_end = r->grant->range_end;
+	hop->logical_block_bytes = r->volume->block_bytes;
+}
+
+/* Hands a block that is complete to the program. */
+static void step(struct exo_traversal *t, struct exo_read *r)
 {
 	struct exo_hop *hop = &t->context.hop;
-	u8 *block = t->buffer + (t->offset - t->window_start);
+	u8 *block = r->buffer + (r->offset - r->window_start);
+	bool hole = !r->read_device;
 	u32 valid;
 	int verdict;
 
-	if (!t->read_device)
-		t->holes++;
+	if (unlikely(hop->slot != r->slot))
+		show_slot(hop, r);
 	/* What the device holds behind the end of the file is nobody's business. */
-	valid = min_t(u64, t->len, hop->file_size - t->offset);
-	if (unlikely(valid < t->len))
-		memset(block + valid, 0, t->len - valid);
+	valid = min_t(u64, r->len, hop->file_size - r->offset);
+	if (unlikely(valid < r->len))
+		memset(block + valid, 0, r->len - valid);
 
-	hop->offset = t->offset;
+	note_read(t, r);
+	t->holes += hole;
+	hop->offset = r->offset;
 	hop->len = valid;
+	hop->tag = r->tag;
 	hop->hop = t->hops++;
-	hop->hops_left = t->hop_limit - t->hops;
+	hop->hops_left = t->hop_limit - t->asked;
+	hop->pending = hweight32(t->due | t->in_flight | t->arrived);
 	t->block = block;
-	t->block_len = t->len;
-	t->wish = false;
+	t->at_hand = r->index;
+	t->block_len = r->len;
 	if (t->record)
-		record_block(t, block, valid);
+		record_block(t, r, block, valid);
 
+	/* The program may ask for the next read in r's own place, while it looks at r's block. */
 	verdict = call(t, t->program->ops->step);
-	trace_exo_hop(t->grant->id, hop->hop, t->offset, t->len, !t->read_device, verdict);
-	return take_verdict(t, verdict);
+	trace_exo_hop(r->grant->id, hop->hop, hop->offset, hop->len, hole, verdict);
+	take_verdict(t, verdict);
 }
 
-static void answer_hole(struct exo_traversal *t)
+/* A set's grants count what was read of each; a grant alone is told at the end. */
+static void count_piece(struct exo_traversal *t, struct exo_read *r)
 {
-	memset(t->buffer + t->piece_at, 0, t->piece_len);
-	t->status = BLK_STS_OK;
+	if (!r->hole) {
+		t->bytes += r->piece_len;
+		r->read_device = true;
+		if (t->slots.set)
+			atomic64_add(r->piece_len, &r->grant->bytes);
+	}
+	if (t->slots.set && r->piece_at + r->piece_len == r->window_len)
+		atomic64_inc(&r->grant->hops);
 }
 
-/* Takes the piece that arrived; true = the next one, of this read or of another, is due. */
-static bool take_piece(struct exo_traversal *t)
+/**
+ * exo_traversal_take() - a piece of a read has arrived
+ * @t: driven by the caller
+ * @r: the read, which is in none of @t's sets; afterwards it may be due again, for its next piece or
+ *     because the program asked for another read
+ *
+ * Context: any.
+ */
+void exo_traversal_take(struct exo_traversal *t, struct exo_read *r)
 {
 	enum exo_end stop;
 
-	if (t->status)
-		return finish_with(t, EXO_END_IO, blk_status_to_errno(t->status));
-	if (!t->hole) {
-		t->bytes += t->piece_len;
-		t->read_device = true;
+	if (t->ending)
+		return;
+	if (r->status) {
+		note_read(t, r);
+		return exo_traversal_fail(t, EXO_END_IO, blk_status_to_errno(r->status));
 	}
-	stop = stopped(t);
+	count_piece(t, r);
+	stop = exo_traversal_stopped(t);
 	if (stop != EXO_END_DONE)
-		return finish_with(t, stop, 0);
-	t->pause_us = EXO_RETRY_MIN_US;
-	t->piece_at += t->piece_len;
-	if (t->piece_at == t->window_len)
-		return step(t);
-	next_piece(t);
-	return true;
+		return exo_traversal_fail(t, stop, 0);
+	r->piece_at += r->piece_len;
+	if (r->piece_at == r->window_len)
+		return step(t, r);
+	exo_read_next_piece(r);
+	t->due |= BIT(r->index);
 }
+
+/* ---- the end ---- */
 
 static void count_end(const struct exo_traversal *t)
 {
-	struct exo_grant *grant = t->grant;
-
-	atomic64_add(t->hops, &grant->hops);
-	atomic64_add(t->bytes, &grant->bytes);
+	if (!t->slots.set) {
+		atomic64_add(t->hops, &t->only->hops);
+		atomic64_add(t->bytes, &t->only->bytes);
+	}
 	exo_count_add(hops, t->hops);
 	exo_count_add(issued_first, t->first);
 	exo_count_add(issued_direct, t->direct);
 	exo_count_add(issued_polled, t->poll_issued);
 	exo_count_add(issued_deferred, t->deferred);
+	exo_count_add(issued_dispatched, t->dispatched);
 	exo_count_add(holes, t->holes);
 	exo_count_add(bytes, t->bytes);
 	if (t->cause == EXO_END_IO)
@@ -233,286 +299,32 @@ static void count_end(const struct exo_traversal *t)
 	exo_count(traversals_ended);
 }
 
-static void free_work(struct work_struct *work)
-{
-	exo_traverse_free(container_of(work, struct exo_traversal, work));
-}
-
-/* Drops the engine's reference. Only if the caller has left is it the last one. */
-static void engine_put(struct exo_traversal *t, enum exo_context context)
-{
-	if (!refcount_dec_and_test(&t->refs))
-		return;
-	if (context == EXO_CONTEXT_COMPLETION) {
-		INIT_WORK(&t->work, free_work);
-		queue_work(workers, &t->work);
-	} else {
-		exo_traverse_free(t);
-	}
-}
-
-static void end(struct exo_traversal *t, enum exo_context context)
+/**
+ * exo_traversal_end() - the traversal is over, and nothing of it is in flight
+ * @t: driven by the caller; its outcome stands
+ *
+ * Gives back program and grants and tells the caller. The engine's reference is left to drop.
+ *
+ * Context: any.
+ */
+void exo_traversal_end(struct exo_traversal *t)
 {
 	t->block_len = 0;
 	t->finishing = true;
 	if (t->program->ops->finish)
 		call_finish(t);
 
-	exo_issue_end(t);
+	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1)
+		exo_issue_end(&t->reads[__ffs(lanes)]);
 
 	t->elapsed_ns = ktime_get_ns() - t->started_ns;
-	trace_exo_traversal_end(t->grant->id, t->cause, t->error, t->hops, t->direct, t->deferred,
-				t->elapsed_ns);
+	trace_exo_traversal_end(t->slots.grants[0]->id, t->cause, t->error, t->hops, t->direct,
+				t->deferred, t->elapsed_ns);
 	count_end(t);
 	exo_program_put(t->program);
-	/* From here on blocks of the pin may be reused, and the volume's device may go. */
-	exo_grant_leave(t->grant);
+	/* From here on blocks of the pins may be reused, and the volumes' devices may go. */
+	for (u64 slots = t->entered; slots; slots &= slots - 1)
+		exo_grant_leave(t->slots.grants[__ffs64(slots)]);
 	t->ended = true;
 	t->on_end(t);
-	engine_put(t, context);
-}
-
-static void defer(struct exo_traversal *t, bool arrived)
-{
-	t->arrived = arrived;
-	queue_work(workers, &t->work);
-}
-
-static enum hrtimer_restart retry_now(struct hrtimer *timer)
-{
-	struct exo_traversal *t = container_of(timer, struct exo_traversal, retry);
-
-	queue_work(workers, &t->work);
-	return HRTIMER_NORESTART;
-}
-
-static void note_signal(struct exo_traversal *t, enum exo_context context)
-{
-	if (context != EXO_CONTEXT_WORKER && context != EXO_CONTEXT_COMPLETION &&
-	    fatal_signal_pending(current))
-		WRITE_ONCE(t->cancel, true);
-}
-
-/*
- * The queue or the driver has no room for the read that is due. A caller that has nothing else to
- * do sleeps, but never longer than one pause at a time; everybody else leaves. Returns false when
- * the traversal has ended instead, true when a caller may try again or others have left.
- */
-static bool pause(struct exo_traversal *t, enum exo_context context)
-{
-	unsigned int pause_us = t->pause_us;
-	enum exo_end stop;
-
-	note_signal(t, context);
-	stop = stopped(t);
-	if (stop != EXO_END_DONE)
-		return finish_with(t, stop, 0);
-	t->pause_us = min(2 * pause_us, EXO_RETRY_MAX_US);
-	switch (context) {
-	case EXO_CONTEXT_CALLER:
-		usleep_range(pause_us, 2 * pause_us);
-		break;
-	case EXO_CONTEXT_POLLER:
-		t->stalled_until_ns = ktime_get_ns() + (u64)pause_us * NSEC_PER_USEC;
-		atomic_set_release(&t->phase, EXO_PHASE_STALLED);
-		break;
-	default:
-		t->arrived = false;
-		hrtimer_start(&t->retry, ns_to_ktime((u64)pause_us * NSEC_PER_USEC), HRTIMER_MODE_REL);
-		break;
-	}
-	return true;
-}
-
-/**
- * exo_traversal_run() - drive a traversal as far as it goes in this context
- * @t: driven by the caller; must not be touched afterwards, except by a poller
- * @context: of the caller
- * @arrived: a piece has arrived; otherwise the one in @t is due
- *
- * Context: as @context says.
- */
-void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived)
-{
-	unsigned int burst = 0;
-
-	for (;;) {
-		if (arrived && !take_piece(t))
-			break;
-		if (t->hole) {
-			exo_issue_hole(t);
-			answer_hole(t);
-		} else {
-			switch (exo_issue(t, context)) {
-			case EXO_ISSUE_GONE:
-				return;
-			case EXO_ISSUE_ARRIVED:
-				break;
-			case EXO_ISSUE_DEFER:
-				defer(t, false);
-				return;
-			case EXO_ISSUE_BUSY:
-				if (!pause(t, context)) {
-					end(t, context);
-					return;
-				}
-				if (context != EXO_CONTEXT_CALLER)
-					return;
-				arrived = false;
-				continue;
-			case EXO_ISSUE_FAILED:
-				end(t, context);
-				return;
-			}
-		}
-		arrived = true;
-		note_signal(t, context);
-		if (context == EXO_CONTEXT_CALLER || context == EXO_CONTEXT_WORKER) {
-			cond_resched();
-			continue;
-		}
-		/* The others have more to do than to follow holes, or a device that never waits. */
-		if (++burst < EXO_BURST)
-			continue;
-		if (context == EXO_CONTEXT_POLLER)
-			atomic_set_release(&t->phase, EXO_PHASE_ARRIVED);
-		else
-			defer(t, true);
-		return;
-	}
-	end(t, context);
-}
-
-/* What this CPU has spent in interrupts with traversals since the window began. */
-struct interrupt_time {
-	u64 window_start_ns;
-	u64 spent_ns;
-};
-
-static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
-
-/**
- * exo_traversal_arrived() - the read in flight has completed
- * @t: driven by the caller; must not be touched afterwards
- *
- * An interrupt handler that is itself interrupted by another one may count a moment twice.
- *
- * Context: the driver's completion, whatever that is.
- */
-void exo_traversal_arrived(struct exo_traversal *t)
-{
-	struct interrupt_time *time;
-	u64 begin_ns;
-
-	/* A task can be preempted; it needs no bound, and may change the CPU. */
-	if (!in_hardirq() && !in_serving_softirq()) {
-		exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
-		return;
-	}
-	begin_ns = local_clock();
-	time = this_cpu_ptr(&interrupt_time);
-	if (begin_ns - time->window_start_ns >= EXO_INTERRUPT_WINDOW_NS) {
-		time->window_start_ns = begin_ns;
-		time->spent_ns = 0;
-	}
-	if (time->spent_ns >= EXO_INTERRUPT_BUDGET_NS) {
-		defer(t, true);
-		return;
-	}
-	exo_traversal_run(t, EXO_CONTEXT_COMPLETION, true);
-	time->spent_ns += local_clock() - begin_ns;
-}
-
-/**
- * exo_traversal_poll() - look once for what a polled traversal is waiting for, and go on with it
- * @t: polled and started, driven by nobody else
- *
- * Context: process.
- */
-void exo_traversal_poll(struct exo_traversal *t)
-{
-	switch (atomic_read_acquire(&t->phase)) {
-	case EXO_PHASE_ARRIVED:
-		atomic_set(&t->phase, EXO_PHASE_OWNED);
-		exo_traversal_run(t, EXO_CONTEXT_POLLER, true);
-		break;
-	case EXO_PHASE_STALLED:
-		if (ktime_get_ns() < t->stalled_until_ns)
-			break;
-		atomic_set(&t->phase, EXO_PHASE_OWNED);
-		exo_traversal_run(t, EXO_CONTEXT_POLLER, false);
-		break;
-	default:
-		exo_issue_poll(t);
-		break;
-	}
-}
-
-static void run_work(struct work_struct *work)
-{
-	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
-
-	exo_traversal_run(t, EXO_CONTEXT_WORKER, t->arrived);
-}
-
-/* The program's start may choose the first read; true = it stands in t. */
-static bool first_read(struct exo_traversal *t)
-{
-	int verdict;
-
-	if (!t->program->ops->start)
-		return place(t);
-	verdict = call(t, t->program->ops->start);
-	if (verdict == EXO_NEXT && !t->wish)
-		return place(t);
-	return take_verdict(t, verdict);
-}
-
-/**
- * exo_traversal_start() - begin
- * @t: complete, and entered on its grant; must not be touched afterwards, except by a poller
- * @context: EXO_CONTEXT_CALLER, _SUBMITTER or, for a polled one, _POLLER
- *
- * From here on the engine gives back program and grant, and calls on_end once.
- *
- * Context: process; sleeps only as EXO_CONTEXT_CALLER.
- */
-void exo_traversal_start(struct exo_traversal *t, enum exo_context context)
-{
-	t->started_ns = ktime_get_ns();
-	t->ran = true;
-	atomic64_inc(&t->grant->traversals);
-	this_cpu_inc(t->program->counters->started);
-	exo_count(traversals);
-	trace_exo_traversal_start(t->grant->id, t->program_id, t->grant->pin->ino, t->offset,
-				  t->hop_bytes);
-	if (first_read(t))
-		exo_traversal_run(t, context, false);
-	else
-		end(t, context);
-}
-
-/**
- * exo_traversal_init() - set up what the engine keeps in a traversal
- * @t: zeroed
- */
-void exo_traversal_init(struct exo_traversal *t)
-{
-	INIT_WORK(&t->work, run_work);
-	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	t->retry.function = retry_now;
-	t->pause_us = EXO_RETRY_MIN_US;
-}
-
-int __init exo_workers_init(void)
-{
-	/* On the CPU whose completion asks, at high priority: the application waits for it. */
-	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	return workers ? 0 : -ENOMEM;
-}
-
-/* Nothing is in flight; traversals whose callers left early may still wait to be freed. */
-void exo_workers_exit(void)
-{
-	destroy_workqueue(workers);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One traversal: read, step, check, read again, until its program or one of the limits ends it.
- * How a caller's request becomes one, and how its results get back, is traverse.h's.
+ * How a caller's request becomes one, and how its results get back, is traverse.h's; who drives it
+ * is drive.h's.
  *
- * Ownership: exactly one context at a time drives a traversal (see issue.h for how it is handed
+ * Ownership: exactly one context at a time drives a traversal (see drive.h for how it is handed
  * over), and only that context touches it. Two references: the caller's, who waits and copies the
  * result out, and the engine's, dropped at the end. A killed caller may leave first.
  */
@@ -11,8 +12,6 @@
 #define EXO_TRAVERSAL_H
 
 #include <linux/bio.h>
-#include <linux/blk_types.h>
-#include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/hrtimer.h>
 #include <linux/llist.h>
@@ -22,21 +21,20 @@
 #include <linux/exo.h>
 
 #include "audit.h"
-#include "issue.h"
+#include "limits.h"
 #include "program_ops.h"
+#include "read.h"
+#include "set.h"
 
 struct exo_grant;
-struct exo_volume;
-struct request;
 
 struct exo_traversal {
 	struct exo_hop_context context;	/* its hop is all that the program sees directly */
 
 	/* Constant from the start. */
-	struct exo_grant *grant;	/* holds a reference */
-	struct exo_volume *volume;	/* alive while the grant has something in flight */
+	struct exo_slots slots;		/* holds references */
+	struct exo_grant *only;		/* what slots consists of, if it is no set */
 	struct exo_program *program;	/* holds a reference until the end */
-	u8 *buffer;			/* hop_bytes, zeroed at first */
 	u8 *args;
 	u8 *result;
 	u8 *blocks;			/* copies of blocks, as record says */
@@ -48,55 +46,47 @@ struct exo_traversal {
 	u32 args_len;
 	u32 result_len;
 	u32 blocks_room;
-	bool polled;			/* its caller looks for its completions: exo_traversal_poll() */
-	unsigned long deadline;		/* jiffies */
+	u16 engine;			/* EXO_ENGINE_*, not AUTO */
+	u16 engine_reason;
 	bool grant_expires;		/* deadline is the grant's, not the caller's */
+	unsigned long deadline;		/* jiffies */
 	u64 started_ns;
+	struct bio origin;		/* for EXO_ENGINE_DISPATCH: whose cgroup its bios belong to */
 
-	/* The block at hand, and the read that is due or in flight. */
-	const u8 *block;		/* in buffer */
+	/* The block at hand. */
+	const u8 *block;		/* in a read's buffer */
 	u32 block_len;			/* bytes of block that are valid; 0 = none arrived */
-	u32 len;			/* of the read, as the program asked for it */
-	u64 offset;			/* of it, in the file */
+	u32 at_hand;			/* whose it is, by its place in reads */
 
-	/*
-	 * The logical blocks that the read touches fill the buffer from its beginning, piece by
-	 * piece where they do not follow each other on the device.
-	 */
-	u64 window_start;		/* in the file */
-	u32 window_len;
-	u32 piece_at;			/* in the buffer */
-	u32 piece_len;
-	u64 disk_offset;		/* of the piece, on the volume */
-	bool hole;			/* the piece lies in one */
-	bool read_device;		/* a piece of this read did not */
+	/* Reads, by their place in reads. One that is in none of these sets is free. */
+	u32 lanes;			/* all of them */
+	u32 wished;			/* asked for in the step that runs */
+	u32 due;			/* to be issued */
+	u32 in_flight;			/* issued, and not yet seen by whoever drives */
+	u32 arrived;
+	u32 asked;			/* reads placed since the start */
+	u64 entered;			/* slots whose grants have been entered */
 
-	bool wish;			/* exo_read() was called */
-	u32 wish_len;
-	u64 wish_offset;
-
-	/* The engine's (issue.c). */
-	atomic_t phase;			/* enum exo_phase */
-	blk_status_t status;		/* of the read that arrived */
-	struct request *request;	/* kept from hop to hop; NULL = none yet, or given back */
-	u32 holes_in_a_row;
-	bool waiting;			/* counted in volume->waiting */
-	bool fresh;			/* request has not completed yet */
-	bool driver_preps;		/* the driver marks its requests with RQF_DONTPREP */
-	struct bio bio;
-	struct bio_vec bvec;
+	/* Driving (drive.c). */
+	struct llist_head events;	/* reads that arrived; not empty while somebody drives */
+	struct llist_node driven;	/* stands in events for whoever drives */
+	atomic_t dispatcher;		/* enum exo_dispatcher: who goes on when a bio has arrived */
 	struct work_struct work;
-	bool arrived;			/* for the worker: step a block; else issue the read */
-	u32 pause_us;			/* before the next try to find room for the read */
+	u32 pause_us;			/* before the next try to find room for a read */
 	struct hrtimer retry;		/* queues work after it */
-	u64 stalled_until_ns;		/* for a poller, in EXO_PHASE_STALLED */
+	bool in_background;		/* its worker has the priority of everybody else */
+	u64 stalled_until_ns;		/* for a poller; 0 = not stalled */
 
 	/* Outcome. */
+	bool ending;			/* cause and error stand; what is in flight is waited for */
 	bool finishing;			/* the program's finish runs */
 	bool ended;			/* for a polling caller */
 	bool ran;			/* so there is an end to tell of */
 	enum exo_end cause;
 	int error;
+	u32 slot;			/* of the last read, or of the one refused; as offset and len */
+	u32 len;
+	u64 offset;
 	u32 result_valid;
 	u64 value;
 	u32 hops;
@@ -104,6 +94,7 @@ struct exo_traversal {
 	u32 direct;
 	u32 deferred;
 	u32 poll_issued;
+	u32 dispatched;
 	u32 holes;
 	u32 blocks_len;			/* bytes used in blocks */
 	u32 blocks_recorded;
@@ -121,14 +112,19 @@ struct exo_traversal {
 	u64 user_result;
 	u64 user_blocks;
 	refcount_t refs;
+
+	struct exo_read reads[];
 };
 
-void exo_traversal_init(struct exo_traversal *t);
-void exo_traversal_start(struct exo_traversal *t, enum exo_context context);
-void exo_traversal_run(struct exo_traversal *t, enum exo_context context, bool arrived);
-void exo_traversal_arrived(struct exo_traversal *t);
-void exo_traversal_poll(struct exo_traversal *t);
-int exo_workers_init(void);
-void exo_workers_exit(void);
+static inline bool exo_traversal_polled(const struct exo_traversal *t)
+{
+	return t->engine == EXO_ENGINE_POLLED;
+}
+
+void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error);
+void exo_traversal_begin(struct exo_traversal *t);
+void exo_traversal_take(struct exo_traversal *t, struct exo_read *read);
+enum exo_end exo_traversal_stopped(const struct exo_traversal *t);
+void exo_traversal_end(struct exo_traversal *t);
 
 #endif /* EXO_TRAVERSAL_H */

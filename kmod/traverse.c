@@ -13,40 +13,94 @@
 #include <linux/uaccess.h>
 
 #include "audit.h"
+#include "drive.h"
 #include "grant.h"
 #include "limits.h"
 #include "pin.h"
 #include "program_ops.h"
+#include "set.h"
+#include "submit.h"
 #include "traversal.h"
 #include "traverse.h"
 #include "volume.h"
 
 #define RECORD_FLAGS	(EXO_TRAVERSE_LAST_BLOCK | EXO_TRAVERSE_ALL_BLOCKS)
 
-static struct kmem_cache *cache;
+static struct kmem_cache *cache;	/* of traversals that read one block at a time */
 
-static int check_request(const struct exo_grant *grant, const struct exo_traverse *arg)
+/* ---- what is asked for ---- */
+
+/* A request with what its checks have found out. */
+struct request {
+	const struct exo_traverse *arg;
+	struct exo_slots slots;
+	struct exo_grant *only;		/* if it is no set's */
+	struct exo_grant *grant;	/* of the first read's slot */
+	struct exo_volume *volume;
+	u32 fan_out;
+	u16 engine;
+	u16 engine_reason;
+};
+
+static int find_grant(struct request *request, struct file *file)
 {
-	const struct exo_volume *volume = grant->pin->volume;
+	struct exo_set *set = exo_set_of_file(file);
+
+	request->slots.set = set;
+	if (set) {
+		request->slots.grants = set->grants;
+		request->slots.count = set->count;
+	} else {
+		request->only = file->private_data;
+		request->slots.grants = &request->only;
+		request->slots.count = 1;
+	}
+	if (request->arg->slot >= request->slots.count)
+		return -EINVAL;
+	request->grant = request->slots.grants[request->arg->slot];
+	return 0;
+}
+
+static int check_request(struct request *request)
+{
+	const struct exo_traverse *arg = request->arg;
 	u32 record = arg->flags & RECORD_FLAGS;
 
-	if (arg->flags & ~(EXO_TRAVERSE_POLLED | RECORD_FLAGS) || record == RECORD_FLAGS)
+	if (arg->flags & ~RECORD_FLAGS || record == RECORD_FLAGS)
 		return -EINVAL;
 	if (!record && arg->blocks_len)
 		return -EINVAL;
+	if (arg->engine > EXO_ENGINE_DISPATCH || arg->fan_out > EXO_MAX_FAN_OUT)
+		return -EINVAL;
 	if (!arg->hop_bytes || arg->hop_bytes > EXO_MAX_HOP_BYTES ||
-	    arg->hop_bytes & (volume->block_bytes - 1))
+	    arg->hop_bytes & (request->volume->block_bytes - 1))
 		return -EINVAL;
 	if (arg->args_len > EXO_MAX_ARGS_BYTES || arg->result_len > EXO_MAX_RESULT_BYTES ||
 	    arg->blocks_len > EXO_MAX_BLOCKS_BYTES)
 		return -E2BIG;
-	if (!(grant->rights & EXO_RIGHT_TRAVERSE) ||
-	    (record && !(grant->rights & EXO_RIGHT_BLOCKS)) ||
-	    (grant->program_id && arg->program_id != grant->program_id))
+	if (!exo_grant_allows(request->grant, record, arg->program_id))
 		return -EACCES;
-	if (arg->flags & EXO_TRAVERSE_POLLED && !volume->pollable)
-		return -EOPNOTSUPP;
+	request->fan_out = arg->fan_out ?: 1;
 	return 0;
+}
+
+static int choose_engine(struct request *request)
+{
+	const struct exo_volume *volume = request->volume;
+	u16 needed = volume->dispatch_only ? EXO_ENGINE_DEVICE :
+		     exo_submit_needed() ? EXO_ENGINE_CGROUP : 0;
+	u16 asked = request->arg->engine;
+
+	request->engine = asked;
+	request->engine_reason = EXO_ENGINE_ASKED;
+	if (asked == EXO_ENGINE_AUTO) {
+		request->engine = needed ? EXO_ENGINE_DISPATCH : EXO_ENGINE_COMPLETION;
+		request->engine_reason = needed ?: EXO_ENGINE_BEST;
+		return 0;
+	}
+	if (needed && asked != EXO_ENGINE_DISPATCH)
+		return -EOPNOTSUPP;
+	return asked == EXO_ENGINE_POLLED && !volume->pollable ? -EOPNOTSUPP : 0;
 }
 
 /* ---- making one ---- */
@@ -74,104 +128,171 @@ static int make_areas(struct exo_traversal *t, const struct exo_traverse *arg)
 	return copy_from_user(t->args, u64_to_user_ptr(arg->args), arg->args_len) ? -EFAULT : 0;
 }
 
-static struct exo_traversal *create(struct exo_grant *grant, const struct exo_traverse *arg)
+static int make_reads(struct exo_traversal *t)
 {
-	struct exo_volume *volume = grant->pin->volume;
-	struct exo_traversal *t;
-	u32 timeout_ms = min(arg->timeout_ms ?: EXO_DEFAULT_TIMEOUT_MS, EXO_MAX_TIMEOUT_MS);
-	int ret;
+	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1) {
+		u32 i = __ffs(lanes);
+		struct exo_read *r = &t->reads[i];
 
-	t = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
-	if (!t)
-		return ERR_PTR(-ENOMEM);
-	exo_traversal_init(t);
-	exo_grant_get(grant);
-	t->grant = grant;
-	t->volume = volume;
-	t->program_id = arg->program_id;
-	t->hop_bytes = arg->hop_bytes;
-	t->hop_limit = min(arg->hop_limit ?: grant->hop_limit, grant->hop_limit);
-	t->polled = arg->flags & EXO_TRAVERSE_POLLED;
-	t->record = arg->flags & RECORD_FLAGS;
+		r->traversal = t;
+		r->index = i;
+		/* Zeroed, because a device that answers short must not show what it held before. */
+		r->buffer = alloc_pages_exact(t->hop_bytes,
+					      GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+		if (!r->buffer)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct exo_traversal *allocate(u32 fan_out)
+{
+	struct exo_traversal *t;
+
+	if (fan_out == 1)
+		t = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
+	else
+		t = kzalloc(struct_size(t, reads, fan_out), GFP_KERNEL_ACCOUNT);
+	if (t)
+		t->lanes = GENMASK(fan_out - 1, 0);
+	return t;
+}
+
+/* The earliest of the caller's time, which is bounded, and the grants'. */
+static void set_deadline(struct exo_traversal *t, u32 timeout_ms)
+{
+	const struct exo_set *set = t->slots.set;
+	bool expires = set ? set->expires : t->only->expires;
+	unsigned long expires_at = set ? set->expires_at : t->only->expires_at;
+
+	timeout_ms = min(timeout_ms ?: EXO_DEFAULT_TIMEOUT_MS, EXO_MAX_TIMEOUT_MS);
 	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
-	if (grant->expires && time_before(grant->expires_at, t->deadline)) {
-		t->deadline = grant->expires_at;
+	if (expires && time_before(expires_at, t->deadline)) {
+		t->deadline = expires_at;
 		t->grant_expires = true;
 	}
-	t->offset = arg->start_offset;
-	t->len = arg->hop_bytes - (arg->start_offset & (volume->block_bytes - 1));
+}
+
+static void set_slots(struct exo_traversal *t, const struct request *request)
+{
+	t->slots = request->slots;
+	if (t->slots.set) {
+		exo_set_get(t->slots.set);
+	} else {
+		t->only = request->only;
+		t->slots.grants = &t->only;
+		exo_grant_get(t->only);
+	}
+	t->slot = request->arg->slot;
+	t->entered = BIT_ULL(t->slot);
+}
+
+static struct exo_traversal *create(const struct request *request)
+{
+	const struct exo_traverse *arg = request->arg;
+	const struct exo_grant *grant = request->grant;
+	struct exo_traversal *t;
+	u32 grants_hops;
+	int ret;
+
+	t = allocate(request->fan_out);
+	if (!t)
+		return ERR_PTR(-ENOMEM);
+	exo_drive_init(t);
+	set_slots(t, request);
+	set_deadline(t, arg->timeout_ms);
+	grants_hops = t->slots.set ? t->slots.set->hop_limit : grant->hop_limit;
+	t->program_id = arg->program_id;
+	t->engine = request->engine;
+	t->engine_reason = request->engine_reason;
+	t->hop_bytes = arg->hop_bytes;
+	t->hop_limit = min(arg->hop_limit ?: grants_hops, grants_hops);
+	t->record = arg->flags & RECORD_FLAGS;
 	t->user_result = arg->result;
 	t->user_blocks = arg->blocks;
 	refcount_set(&t->refs, 2);
+	if (t->engine == EXO_ENGINE_DISPATCH)
+		exo_submit_origin(&t->origin, request->volume);
 
-	/* Zeroed, because a device that answers short must not show what the page held before. */
-	ret = -ENOMEM;
-	t->buffer = alloc_pages_exact(t->hop_bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	if (!t->buffer)
-		goto err_free;
-	ret = make_areas(t, arg);
-	if (ret)
-		goto err_free;
+	ret = make_reads(t);
+	if (!ret)
+		ret = make_areas(t, arg);
+	if (ret) {
+		exo_traverse_free(t);
+		return ERR_PTR(ret);
+	}
 
+	t->offset = arg->start_offset;
+	t->len = arg->hop_bytes - (arg->start_offset & (request->volume->block_bytes - 1));
+	t->reads[0].slot = t->slot;
+	t->reads[0].offset = t->offset;
+	t->reads[0].len = t->len;
 	t->context.hop = (struct exo_hop){
 		.offset = t->offset,
-		.file_size = grant->pin->size_bytes,
+		.file_size = grant->file_bytes,
 		.range_start = grant->range_start,
 		.range_end = grant->range_end,
 		.hops_left = t->hop_limit,
 		.args_len = t->args_len,
 		.result_len = t->result_len,
-		.logical_block_bytes = volume->block_bytes,
+		.logical_block_bytes = request->volume->block_bytes,
+		.slot = t->slot,
 	};
 	return t;
-
-err_free:
-	exo_traverse_free(t);
-	return ERR_PTR(ret);
 }
 
-/**
- * exo_traverse_prepare() - make a traversal of a request
- * @grant: that the caller holds through its fd
- * @arg: the request; its outcome is not looked at
- *
- * The traversal is entered on its grant, holds its program, and must be started; the caller sets
- * on_end and owner before. It owns one reference, to be dropped with exo_traverse_put() after the
- * end.
- *
- * Context: process, may sleep; reads user memory.
- * Return: the traversal, or an error as EXO_GRANT_TRAVERSE promises them, in its order.
- */
-struct exo_traversal *exo_traverse_prepare(struct exo_grant *grant, const struct exo_traverse *arg)
+static struct exo_traversal *prepare_entered(struct request *request)
 {
 	struct exo_program *program;
 	struct exo_traversal *t;
 	int ret;
 
-	/* A cut grant is cut before anything else, since its volume's device may be gone. */
-	ret = exo_grant_enter(grant);
+	request->volume = request->grant->pin->volume;
+	ret = check_request(request);
+	if (!ret)
+		ret = choose_engine(request);
 	if (ret)
 		return ERR_PTR(ret);
-	ret = check_request(grant, arg);
-	if (ret)
-		goto err_leave;
-	ret = -ENOENT;
-	program = exo_program_get(arg->program_id);
+	program = exo_program_get(request->arg->program_id);
 	if (!program)
-		goto err_leave;
-	t = create(grant, arg);
-	if (IS_ERR(t)) {
-		ret = PTR_ERR(t);
-		goto err_program;
-	}
-	t->program = program;
+		return ERR_PTR(-ENOENT);
+	t = create(request);
+	if (IS_ERR(t))
+		exo_program_put(program);
+	else
+		t->program = program;
 	return t;
+}
 
-err_program:
-	exo_program_put(program);
-err_leave:
-	exo_grant_leave(grant);
-	return ERR_PTR(ret);
+/**
+ * exo_traverse_prepare() - make a traversal of a request
+ * @file: the grant's or the set's, referenced by the caller
+ * @arg: the request; its outcome is not looked at
+ *
+ * The traversal is entered on its first grant, holds its program, and must be started; the caller
+ * sets on_end and owner before. It owns one reference, to be dropped with exo_traverse_put() after
+ * the end.
+ *
+ * Context: process, may sleep; reads user memory.
+ * Return: the traversal, or an error as EXO_GRANT_TRAVERSE promises them, in its order.
+ */
+struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_traverse *arg)
+{
+	struct request request = { .arg = arg };
+	struct exo_traversal *t;
+	int ret;
+
+	ret = find_grant(&request, file);
+	if (ret)
+		return ERR_PTR(ret);
+	/* A cut grant is cut before anything else, since its volume's device may be gone. */
+	ret = exo_grant_enter(request.grant);
+	if (ret)
+		return ERR_PTR(ret);
+	t = prepare_entered(&request);
+	if (IS_ERR(t))
+		exo_grant_leave(request.grant);
+	return t;
 }
 
 /* ---- the way back ---- */
@@ -200,11 +321,21 @@ int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *out
 		.elapsed_ns = t->elapsed_ns,
 		.blocks_len = t->blocks_len,
 		.blocks = t->blocks_recorded,
+		.dispatched = t->dispatched,
+		.slot = t->slot,
+		.engine = t->engine,
+		.engine_reason = t->engine_reason,
 	};
 	if (copy_to_user(u64_to_user_ptr(t->user_result), t->result, t->result_valid) ||
 	    copy_to_user(u64_to_user_ptr(t->user_blocks), t->blocks, t->blocks_len))
 		return -EFAULT;
 	return 0;
+}
+
+/* That its last read was of, or was refused on; for a slot that there is not, the first. */
+static struct exo_grant *last_grant(const struct exo_traversal *t)
+{
+	return t->slots.grants[t->slot < t->slots.count ? t->slot : 0];
 }
 
 static bool own_verdict(const struct exo_traversal *t)
@@ -226,7 +357,7 @@ void exo_traverse_put(struct exo_traversal *t, bool ended)
 {
 	if (!ended || !own_verdict(t)) {
 		if (current->flags & PF_KTHREAD)
-			exo_grant_actor(t->grant, &t->actor);
+			exo_grant_actor(last_grant(t), &t->actor);
 		else
 			exo_actor_current(&t->actor);
 	}
@@ -242,15 +373,17 @@ void exo_traverse_put(struct exo_traversal *t, bool ended)
  */
 void exo_traverse_free(struct exo_traversal *t)
 {
+	const struct exo_grant *grant = last_grant(t);
+
 	if (t->ran && !own_verdict(t))
 		exo_audit_as(&(struct exo_audit_event){
 			.type = EXO_AUDIT_TRAVERSAL_FAILED,
 			.error = t->error,
 			.cause = t->cause,
-			.volume_id = t->volume->id,
-			.ino = t->grant->pin->ino,
-			.generation = t->grant->pin->generation,
-			.grant_id = t->grant->id,
+			.volume_id = grant->pin->volume->id,
+			.ino = grant->pin->ino,
+			.generation = grant->pin->generation,
+			.grant_id = grant->id,
 			.program_id = t->program_id,
 			.hop = t->hops,
 			.file_offset = t->offset,
@@ -258,16 +391,26 @@ void exo_traverse_free(struct exo_traversal *t)
 		}, &t->actor);
 	/* It has run out long ago, but its handler may still be on its way out. */
 	hrtimer_cancel(&t->retry);
+	bio_uninit(&t->origin);
 	kvfree(t->area);
-	if (t->buffer)
-		free_pages_exact(t->buffer, t->hop_bytes);
-	exo_grant_put(t->grant);
-	kmem_cache_free(cache, t);
+	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1) {
+		u8 *buffer = t->reads[__ffs(lanes)].buffer;
+
+		if (buffer)
+			free_pages_exact(buffer, t->hop_bytes);
+	}
+	if (t->slots.set)
+		exo_set_put(t->slots.set);
+	else
+		exo_grant_put(t->only);
+	/* Right for what comes from the cache, too. */
+	kfree(t);
 }
 
 int __init exo_traverse_init(void)
 {
-	cache = KMEM_CACHE(exo_traversal, SLAB_HWCACHE_ALIGN);
+	cache = kmem_cache_create("exo_traversal", struct_size_t(struct exo_traversal, reads, 1), 0,
+				  SLAB_HWCACHE_ALIGN, NULL);
 	if (!cache)
 		return -ENOMEM;
 	if (exo_workers_init()) {

@@ -8,10 +8,10 @@
 
 #include <linux/exo.h>
 
-struct exo_grant;
 struct exo_traversal;
+struct file;
 
-struct exo_traversal *exo_traverse_prepare(struct exo_grant *grant, const struct exo_traverse *arg);
+struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_traverse *arg);
 int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome);
 void exo_traverse_put(struct exo_traversal *t, bool ended);
 void exo_traverse_free(struct exo_traversal *t);

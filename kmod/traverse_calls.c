@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "grant.h"
+#include "drive.h"
 #include "ioctl.h"
 #include "limits.h"
 #include "traversal.h"
@@ -41,20 +41,28 @@ static void poll_to_end(struct exo_traversal *t)
 	while (!t->ended) {
 		if (fatal_signal_pending(current))
 			WRITE_ONCE(t->cancel, true);
-		exo_traversal_poll(t);
+		exo_drive_poll(t);
 		relax();
 	}
 }
 
 static int wait_for_end(struct exo_traversal *t)
 {
-	if (t->polled) {
+	if (exo_traversal_polled(t)) {
 		poll_to_end(t);
 		return 0;
 	}
-	if (!wait_for_completion_killable(&t->done))
-		return 0;
+	/* A caller that is woken before the end goes on with the traversal itself. */
+	while (!wait_for_completion_killable(&t->done)) {
+		if (t->ended)
+			return 0;
+		exo_drive_resume(t);
+	}
 	WRITE_ONCE(t->cancel, true);
+	while (!exo_drive_give_up(t)) {
+		wait_for_completion(&t->done);
+		exo_drive_resume(t);
+	}
 	return wait_for_completion_timeout(&t->done, msecs_to_jiffies(EXO_CANCEL_WAIT_MS)) ? 0 :
 		-EINTR;
 }
@@ -71,12 +79,14 @@ int exo_traverse_ioctl(struct exo_ioctl_call *call)
 	struct exo_traversal *t;
 	int ret;
 
-	t = exo_traverse_prepare(call->file->private_data, arg);
+	t = exo_traverse_prepare(call->file, arg);
 	if (IS_ERR(t))
 		return PTR_ERR(t);
 	init_completion(&t->done);
 	t->on_end = tell_caller;
-	exo_traversal_start(t, t->polled ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER);
+	if (t->engine == EXO_ENGINE_DISPATCH)
+		atomic_set(&t->dispatcher, EXO_DISPATCHER_CALLER);
+	exo_drive_start(t, exo_traversal_polled(t) ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER);
 	ret = wait_for_end(t);
 	if (ret) {
 		exo_traverse_put(t, false);
@@ -100,7 +110,7 @@ struct ends {
 };
 
 struct batch {
-	struct exo_grant *grant;
+	struct file *file;		/* of the grant or set */
 	u8 __user *entries;
 	u32 entry_bytes;
 	u32 count;
@@ -153,7 +163,7 @@ static bool start_next(struct batch *b)
 		b->error = ret;
 		return false;
 	}
-	t = ret ? ERR_PTR(ret) : exo_traverse_prepare(b->grant, &arg);
+	t = ret ? ERR_PTR(ret) : exo_traverse_prepare(b->file, &arg);
 	if (IS_ERR(t)) {
 		if (PTR_ERR(t) == -EAGAIN && b->running)
 			return false;
@@ -166,13 +176,13 @@ static bool start_next(struct batch *b)
 	}
 	b->next++;
 	b->running++;
-	b->polled += t->polled;
+	b->polled += exo_traversal_polled(t);
 	b->started[index] = t;
 	t->index = index;
 	t->on_end = tell_batch;
 	t->owner = b->ends;
 	refcount_inc(&b->ends->refs);
-	exo_traversal_start(t, t->polled ? EXO_CONTEXT_POLLER : EXO_CONTEXT_SUBMITTER);
+	exo_drive_start(t, exo_traversal_polled(t) ? EXO_CONTEXT_POLLER : EXO_CONTEXT_SUBMITTER);
 	return true;
 }
 
@@ -188,7 +198,7 @@ static void reap(struct batch *b)
 		write_outcome(b, t->index, &outcome);
 		b->started[t->index] = NULL;
 		b->running--;
-		b->polled -= t->polled;
+		b->polled -= exo_traversal_polled(t);
 		exo_traverse_put(t, true);
 	}
 }
@@ -207,8 +217,8 @@ static void poll_all(const struct batch *b)
 	for (u32 i = 0; i < b->next; i++) {
 		struct exo_traversal *t = b->started[i];
 
-		if (t && t->polled && !t->ended)
-			exo_traversal_poll(t);
+		if (t && exo_traversal_polled(t) && !t->ended)
+			exo_drive_poll(t);
 	}
 	relax();
 }
@@ -273,7 +283,7 @@ int exo_traverse_batch_ioctl(struct exo_ioctl_call *call)
 {
 	const struct exo_batch *arg = call->arg;
 	struct batch b = {
-		.grant = call->file->private_data,
+		.file = call->file,
 		.entries = u64_to_user_ptr(arg->traversals),
 		.entry_bytes = arg->entry_bytes,
 		.count = arg->count,

@@ -12,6 +12,7 @@
 
 #include <linux/exo.h>
 
+#include "drive.h"
 #include "traversal.h"
 #include "traverse.h"
 #include "traverse_uring.h"
@@ -87,8 +88,6 @@ static int read_command(const struct io_uring_cmd *cmd, unsigned int issue_flags
 			return -EINVAL;
 		memcpy(&whole, io_uring_sqe_cmd(cmd->sqe), sizeof(whole));
 		barrier();
-		if (whole.reserved)
-			return -EINVAL;
 		memset(arg, 0, sizeof(*arg));
 		memcpy(arg, &whole, offsetof(struct exo_uring_traverse, outcome));
 		*outcome = whole.outcome;
@@ -130,11 +129,11 @@ int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ret = read_command(cmd, issue_flags, &arg, &outcome);
 	if (ret)
 		return ret;
-	if (polled)
-		arg.flags |= EXO_TRAVERSE_POLLED;
-	else if (arg.flags & EXO_TRAVERSE_POLLED)
+	if (polled && arg.engine == EXO_ENGINE_AUTO)
+		arg.engine = EXO_ENGINE_POLLED;
+	if (polled != (arg.engine == EXO_ENGINE_POLLED))
 		return -EINVAL;
-	t = exo_traverse_prepare(cmd->file->private_data, &arg);
+	t = exo_traverse_prepare(cmd->file, &arg);
 	if (IS_ERR(t))
 		/* io_uring would answer EAGAIN with a thread that tries again. */
 		return PTR_ERR(t) == -EAGAIN ? -EBUSY : PTR_ERR(t);
@@ -144,14 +143,14 @@ int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	t->owner = cmd;
 	if (polled) {
 		t->on_end = tell_nobody;
-		exo_traversal_start(t, EXO_CONTEXT_POLLER);
+		exo_drive_start(t, EXO_CONTEXT_POLLER);
 		if (t->ended)
 			complete_command(cmd, issue_flags);
 	} else {
 		t->on_end = tell_task;
 		/* Before it starts, since it may end at once. */
 		io_uring_cmd_mark_cancelable(cmd, issue_flags);
-		exo_traversal_start(t, EXO_CONTEXT_SUBMITTER);
+		exo_drive_start(t, EXO_CONTEXT_SUBMITTER);
 	}
 	return -EIOCBQUEUED;
 }
@@ -173,7 +172,7 @@ int exo_traverse_uring_poll(struct io_uring_cmd *cmd, struct io_comp_batch *batc
 	/* A kernel thread reaps for a ring that was closed: nobody is left to read the results. */
 	if (fatal_signal_pending(current) || current->flags & (PF_EXITING | PF_KTHREAD))
 		WRITE_ONCE(t->cancel, true);
-	exo_traversal_poll(t);
+	exo_drive_poll(t);
 	if (!t->ended)
 		return 0;
 	complete_command(cmd, 0);

@@ -18,9 +18,9 @@
 
 #include "audit.h"
 #include "ioctl.h"
-#include "issue.h"
 #include "limits.h"
 #include "pin.h"
+#include "request.h"
 #include "volume.h"
 
 DEFINE_XARRAY_ALLOC1(exo_volumes);
@@ -210,17 +210,6 @@ static int check_device(struct block_device *bdev)
 {
 	struct request_queue *queue = bdev_get_queue(bdev);
 
-	if (!queue_is_mq(queue)) {
-		pr_info("exo: %pg has no blk-mq queue (a multipath head or stacked device); cannot attach\n",
-			bdev);
-		return -EOPNOTSUPP;
-	}
-	/* A driver that passes requests on to other queues. Loop has files, and reads as others. */
-	if (queue->tag_set->flags & BLK_MQ_F_STACKING && bdev->bd_disk->major != LOOP_MAJOR) {
-		pr_info("exo: %pg passes requests on to other devices (request-based device mapper); attach one of those\n",
-			bdev);
-		return -EOPNOTSUPP;
-	}
 	/* The pieces of a read lie in its buffer at multiples of a logical block. */
 	if (queue_dma_alignment(queue) >= bdev_logical_block_size(bdev)) {
 		pr_info("exo: %pg wants buffers aligned to %u bytes, more than its blocks of %u; cannot attach\n",
@@ -234,6 +223,18 @@ static int check_device(struct block_device *bdev)
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+/*
+ * No hardware queue (a multipath head, device mapper, md), or a driver that passes requests on to
+ * other queues. Loop has files, and reads as others.
+ */
+static bool dispatch_only(struct block_device *bdev)
+{
+	struct request_queue *queue = bdev_get_queue(bdev);
+
+	return !queue_is_mq(queue) || (queue->tag_set->flags & BLK_MQ_F_STACKING &&
+				       bdev->bd_disk->major != LOOP_MAJOR);
 }
 
 static void read_geometry(struct exo_volume *volume)
@@ -262,8 +263,10 @@ static void read_geometry(struct exo_volume *volume)
 	volume->max_read_bytes = round_down(read_bytes, volume->block_bytes);
 	volume->size_bytes = bdev_nr_bytes(bdev);
 	volume->start_sector = bdev->bd_start_sect;
-	volume->direct = exo_issue_volume_direct(queue);
-	volume->pollable = queue->limits.features & BLK_FEAT_POLL &&
+	volume->dispatch_only = dispatch_only(bdev);
+	volume->direct = !volume->dispatch_only && exo_request_volume_direct(queue);
+	volume->pollable = !volume->dispatch_only &&
+			   queue->limits.features & BLK_FEAT_POLL &&
 			   queue->tag_set->nr_maps > HCTX_TYPE_POLL &&
 			   queue->tag_set->map[HCTX_TYPE_POLL].nr_queues;
 	snprintf(volume->disk_name, sizeof(volume->disk_name), "%pg", bdev);
@@ -473,7 +476,8 @@ void exo_volume_fill_entry(const struct exo_volume *volume, struct exo_volume_en
 	entry->volume_id = volume->id;
 	entry->flags = (READ_ONCE(volume->claimed) ? EXO_VOLUME_STATE_DAEMON : 0) |
 		       (READ_ONCE(volume->mount_bdi) ? EXO_VOLUME_STATE_BOUND : 0) |
-		       (volume->pollable ? EXO_VOLUME_STATE_POLLED : 0);
+		       (volume->pollable ? EXO_VOLUME_STATE_POLLED : 0) |
+		       (volume->dispatch_only ? EXO_VOLUME_STATE_DISPATCH : 0);
 	memcpy(entry->uuid, volume->uuid, sizeof(entry->uuid));
 	memcpy(entry->disk_name, volume->disk_name, sizeof(entry->disk_name));
 	entry->size_bytes = volume->size_bytes;

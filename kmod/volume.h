@@ -30,6 +30,7 @@ struct exo_volume {
 	u64 segments_bytes;		/* and all that one request may have, together */
 	u32 max_read_bytes;		/* largest piece of a read */
 	bool pollable;
+	bool dispatch_only;		/* no hardware queue of its own that exo could use */
 	u64 size_bytes;
 	sector_t start_sector;		/* of the partition, on the whole disk */
 	struct block_device *bdev;	/* valid while !gone */

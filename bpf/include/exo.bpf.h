@@ -100,11 +100,23 @@ extern __u8 *exo_result(const struct exo_hop *hop, const size_t rdwr_buf_size) _
 #define exo_result(hop, bytes)	((void *)exo_result((hop), (bytes)))
 
 /*
- * Says what to read next; the last call before EXO_NEXT counts. Whether the read is allowed is
- * found out after the verdict. Returns 0, or -EINVAL where nothing can be read any more (in
+ * Says what to read next, in the file whose block arrived. A traversal with a fan-out may call it
+ * several times in a step; the reads run at the same time, and step is called for each as it
+ * arrives. Whether a read is allowed is found out after the verdict. Returns 0, -ENOSPC when as many
+ * reads are under way as the caller allows, or -EINVAL where nothing can be read any more (in
  * finish).
  */
 extern int exo_read(const struct exo_hop *hop, __u64 offset, __u32 len) __ksym;
+
+/*
+ * The same, of any file of a set. When the block arrives hop->tag is the tag, which tells a program
+ * that has asked for several what it wanted this one for.
+ */
+extern int exo_read_from(const struct exo_hop *hop, __u32 slot, __u64 offset, __u32 len,
+			 __u64 tag) __ksym;
+
+/* The size of a file of the set, or 0 if it has no such slot. */
+extern __u64 exo_file_size(const struct exo_hop *hop, __u32 slot) __ksym;
 
 /*
  * Sets outcome.value and how many bytes of the result area are valid; the last call counts.

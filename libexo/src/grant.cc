@@ -225,6 +225,12 @@ const char* exo_end__name(uint32_t cause) {
             return "not started";
         case EXO_END_EXPIRED:
             return "grant expired";
+        case EXO_END_BAD_SLOT:
+            return "no such slot in the set";
+        case EXO_END_DENIED:
+            return "denied by the slot's grant";
+        case EXO_END_IN_FLIGHT_LIMIT:
+            return "in-flight limit of the slot's grant reached";
         default:
             return "unknown end";
     }
@@ -248,7 +254,14 @@ int exo_outcome__check(const struct exo_outcome* outcome, const char* what) {
             code = ENXIO;
             break;
         case EXO_END_BAD_LENGTH:
+        case EXO_END_BAD_SLOT:
             code = EINVAL;
+            break;
+        case EXO_END_DENIED:
+            code = EACCES;
+            break;
+        case EXO_END_IN_FLIGHT_LIMIT:
+            code = EAGAIN;
             break;
         case EXO_END_HOP_LIMIT:
             code = ELOOP;

@@ -138,7 +138,7 @@ void Ways::add_io_uring() {
 
 exo_traverse Ways::request(uint32_t depth) const {
     exo_traverse request = {};
-    request.flags = polled_ ? uint32_t{EXO_TRAVERSE_POLLED} : 0;
+    request.engine = polled_ ? EXO_ENGINE_POLLED : EXO_ENGINE_AUTO;
     request.program_id = follow_.id();
     request.hop_bytes = kBlock;
     request.hop_limit = depth;

@@ -51,4 +51,30 @@ struct test_copy_args {
 	__u32 reserved;
 };
 
+/* test_tree: each block names its children; the result keeps those that wait for room. */
+#define EXO_TEST_TREE_CHILDREN	16
+#define EXO_TEST_TREE_WAITING	256
+struct test_tree_child {
+	__u32 slot;			/* of the set */
+	__u32 reserved;
+	__u64 offset;
+	__u64 value;			/* of the child, which comes back as its tag */
+};
+
+struct test_tree_block {
+	__u64 value;
+	__u32 children;
+	__u32 reserved;
+	struct test_tree_child child[EXO_TEST_TREE_CHILDREN];
+};
+
+struct test_tree_result {
+	__u64 sum;			/* of all values */
+	__u32 blocks;
+	__u32 most_pending;		/* highest hop->pending seen */
+	__u32 refused;			/* reads for which there was no room at that moment */
+	__u32 waiting;
+	struct test_tree_child wait[EXO_TEST_TREE_WAITING];
+};
+
 #endif /* EXO_TEST_ARGS_H */

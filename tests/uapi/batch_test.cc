@@ -63,18 +63,19 @@ TEST_CASE("every entry of a batch has its own outcome") {
     Rig rig(64 * 4096);
     const Program& stride = shared_program("test_stride");
     for (uint32_t count : {0u, 1u, 2u, 100u, 1000u}) {
-        for (uint32_t flags : {0u, uint32_t{EXO_TRAVERSE_POLLED}}) {
+        for (uint16_t engine : {uint16_t{EXO_ENGINE_AUTO}, uint16_t{EXO_ENGINE_POLLED},
+                                uint16_t{EXO_ENGINE_DISPATCH}}) {
             CAPTURE(count);
-            CAPTURE(flags);
+            CAPTURE(engine);
             Batch batch(stride.id(), count);
             for (exo_traverse& entry : batch.entries) {
-                entry.flags = flags;
+                entry.engine = engine;
             }
             int ret = batch.run(rig.grant);
             REQUIRE(ret == 0);
             for (uint32_t i = 0; i < count; i++) {
                 const exo_outcome& out = batch.entries[i].outcome;
-                if (flags && out.cause == EXO_END_NOT_STARTED) {
+                if (engine == EXO_ENGINE_POLLED && out.cause == EXO_END_NOT_STARTED) {
                     CHECK(out.error == -EOPNOTSUPP);  // a device without poll queues
                     continue;
                 }
@@ -219,7 +220,7 @@ TEST_CASE("a killed batch leaves nothing behind") {
                     Batch batch(stride.id(), 50);
                     for (size_t k = 0; k < batch.entries.size(); k++) {
                         batch.args[k].count = 0;  // for ever
-                        batch.entries[k].flags = i % 3 == 2 ? uint32_t{EXO_TRAVERSE_POLLED} : 0;
+                        batch.entries[k].engine = i % 4;
                     }
                     batch.run(grant.fd);
                 }

@@ -290,8 +290,7 @@ TEST_CASE("killed callers leave nothing behind") {
             if (child == 0) {
                 for (;;) {
                     run(grant.fd, stride.id(), kForEver,
-                        {.timeout_ms = 20000,
-                         .flags = i % 4 == 3 ? uint32_t{EXO_TRAVERSE_POLLED} : 0});
+                        {.timeout_ms = 20000, .engine = static_cast<uint16_t>(i % 4)});
                 }
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(5 + i));

@@ -133,6 +133,9 @@ Run run(int grant_fd, uint32_t program_id, const void* args, size_t args_len,
     r.result.resize(options.result_len, 0xee);
     exo_traverse request = {};
     request.flags = options.flags;
+    request.engine = options.engine;
+    request.fan_out = options.fan_out;
+    request.slot = options.slot;
     request.program_id = program_id;
     request.start_offset = options.start_offset;
     request.hop_bytes = options.hop_bytes;

@@ -93,6 +93,9 @@ struct RunOptions {
     uint32_t timeout_ms = 0;
     uint32_t flags = 0;
     uint32_t result_len = 64;
+    uint16_t engine = EXO_ENGINE_AUTO;
+    uint16_t fan_out = 0;
+    uint32_t slot = 0;
 };
 
 Run run(int grant_fd, uint32_t program_id, const void* args, size_t args_len,

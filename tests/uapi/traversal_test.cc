@@ -27,7 +27,8 @@ TEST_CASE("a chain is followed to its end and every block counted once") {
         CHECK(r.outcome.error == 0);
         CHECK(r.outcome.hops == kBlocks);
         CHECK(r.outcome.value == kBlocks);
-        CHECK(r.outcome.direct + r.outcome.deferred == kBlocks - 1);
+        const exo_outcome& out = r.outcome;
+        CHECK(out.direct + out.deferred + out.dispatched == kBlocks - 1);
         CHECK(r.outcome.holes == 0);
         CHECK(r.outcome.elapsed_ns > 0);
         REQUIRE(r.outcome.result_len == sizeof(expected));
@@ -511,7 +512,7 @@ TEST_CASE("polled traversals") {
     Rig rig;
     const Program& stride = shared_program("test_stride");
     test_stride_args args = {.stride = 4096, .count = 60, .len = 4096};
-    Run r = run(rig.grant, stride.id(), args, {.flags = EXO_TRAVERSE_POLLED});
+    Run r = run(rig.grant, stride.id(), args, {.engine = EXO_ENGINE_POLLED});
     if (r.error == -EOPNOTSUPP) {
         MESSAGE("the device has no poll queues");
         return;
@@ -528,7 +529,7 @@ TEST_CASE("a chain is followed by a polling caller") {
     test_chain_result expected = write_chain(device_path(), 60, 256);
     Rig rig;
     const Program& chain = shared_program("test_chain");
-    Run r = run(rig.grant, chain.id(), 0, {.flags = EXO_TRAVERSE_POLLED});
+    Run r = run(rig.grant, chain.id(), 0, {.engine = EXO_ENGINE_POLLED});
     if (r.error == -EOPNOTSUPP) {
         return;
     }

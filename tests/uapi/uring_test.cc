@@ -116,7 +116,7 @@ TEST_CASE("traversals in flight by the hundred, in every kind of ring") {
     Rig rig(64 * 4096);
     const Program& stride = shared_program("test_stride");
     bool polled_works =
-        run(rig.grant, stride.id(), test_stride_args{4096, 1, 4096}, {.flags = EXO_TRAVERSE_POLLED})
+        run(rig.grant, stride.id(), test_stride_args{4096, 1, 4096}, {.engine = EXO_ENGINE_POLLED})
             .error == 0;
     for (unsigned flags : {0u, unsigned{IORING_SETUP_SQE128}, unsigned{IORING_SETUP_CQE32},
                            IORING_SETUP_SQE128 | IORING_SETUP_CQE32, unsigned{IORING_SETUP_IOPOLL},
@@ -197,7 +197,7 @@ TEST_CASE("what io_uring refuses, and how a traversal's end is told") {
     CHECK(answer(good, 0) == -ENOTTY);
     CHECK(answer(good, resized(EXO_GRANT_TRAVERSE, sizeof(exo_traverse) - 1)) == -EINVAL);
     exo_traverse bad = good;
-    bad.flags = EXO_TRAVERSE_POLLED;
+    bad.engine = EXO_ENGINE_POLLED;
     CHECK(answer(bad) == -EINVAL);
     bad = good;
     bad.program_id = UINT32_MAX;
@@ -220,7 +220,7 @@ TEST_CASE("what io_uring refuses, and how a traversal's end is told") {
     CHECK(inline_answer(big, inline_request(good, nullptr)) == EXO_END_DONE);
     CHECK(inline_answer(plain, inline_request(good, nullptr)) == -EINVAL);
     exo_uring_traverse command = inline_request(good, nullptr);
-    command.reserved = 1;
+    command.engine = EXO_ENGINE_POLLED;
     CHECK(inline_answer(big, command) == -EINVAL);
     command = inline_request(good, nullptr);
     command.outcome = 8;

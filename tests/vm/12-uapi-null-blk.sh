@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Drivers that complete inside the submission, in a softirq and in a timer interrupt; that sleep while they
-# issue; that fail reads; that have no poll queues; and devices that must be refused.
+# issue; that fail reads; that have no poll queues; that have no hardware queue at all; and devices that must
+# be refused.
 # time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 
@@ -98,14 +99,14 @@ truncate -s 64M /tmp/loop.img
 device=$(losetup --find --show /tmp/loop.img)
 EXO_TEST_NEVER_DIRECT=1 uapi -tc="a chain*,many more*,killed*"
 
-step "refused: request-based device mapper, here on that loop device"
+step "dispatch only: request-based device mapper, here on that loop device"
 modprobe -a dm-multipath dm-round-robin
 dmsetup create --noudevsync exo_stacked --table \
     "0 131072 multipath 2 queue_mode mq 0 1 1 round-robin 0 1 1 $device 1"
 loop=$device
 device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_stacked)
 wait_until 5 test -b "$device"
-EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+EXO_TEST_DISPATCH_ONLY=1 uapi -ts=fan-out,sets -tc="only dispatch*"
 dmsetup remove --noudevsync exo_stacked
 losetup --detach "$loop"
 
@@ -114,9 +115,16 @@ null_device nullb0 zoned=1 zone_size=4 memory_backed=1
 EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
 remove_null_device nullb0
 
-step "refused: no blk-mq queue"
+step "dispatch only: no blk-mq queue, completes inside the submission"
 modprobe brd rd_nr=1 rd_size=65536
 device=/dev/ram0
-EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,races,grants,derive
+EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*"
+
+step "dispatch only: no blk-mq queue, completes in a timer interrupt"
+null_device nullb0 queue_mode=0 irqmode=2 completion_nsec=20000 memory_backed=1
+EXO_TEST_DISPATCH_ONLY=1 uapi -ts=fan-out,sets,batch,uring,races
+EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*"
+remove_null_device nullb0
 
 unload_module_check

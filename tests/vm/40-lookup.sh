@@ -89,9 +89,9 @@ step "polled"
 head -n 1500 "$TMPDIR/keys" >"$TMPDIR/some"
 mv "$TMPDIR/some" "$TMPDIR/keys"
 "$EXO_BUILD/tests/exo_uring_lookup" $MNT/index "$TMPDIR/keys" polled
-all_equal $MNT/index --polled --batch 1
+all_equal $MNT/index --engine polled --batch 1
 expect_equal "$(value "$TMPDIR/totals" direct)" 0 "hops issued by an interrupt in polled mode"
-all_equal $MNT/index --polled
+all_equal $MNT/index --engine polled
 expect_equal "$(value "$TMPDIR/totals" direct)" 0 "hops issued by an interrupt in polled mode"
 [ "$(value "$TMPDIR/totals" polled)" -gt 0 ] || die "no hop was polled"
 

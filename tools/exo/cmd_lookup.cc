@@ -9,6 +9,7 @@
 #include <exo/index/btree.hpp>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,12 +41,17 @@ struct Options {
     bool absent = false;
     bool compare = false;
     bool user = false;
-    bool polled = false;
+    std::string engine = "auto";
     bool verbose = false;
     unsigned jobs = 1;
     unsigned batch = kBatch;
     std::string program = "btree_lookup";
 };
+
+const std::map<std::string, uint32_t> kEngines = {{"auto", EXO_ENGINE_AUTO},
+                                                  {"completion", EXO_ENGINE_COMPLETION},
+                                                  {"polled", EXO_ENGINE_POLLED},
+                                                  {"dispatch", EXO_ENGINE_DISPATCH}};
 
 // What many lookups came to.
 struct Totals {
@@ -57,6 +63,7 @@ struct Totals {
     uint64_t direct = 0;
     uint64_t deferred = 0;
     uint64_t polled = 0;
+    uint64_t dispatched = 0;
     uint64_t calls = 0;  // into the kernel, to traverse
 
     void count(const exo_lookup& how, bool is_found) {
@@ -66,6 +73,7 @@ struct Totals {
         direct += how.direct;
         deferred += how.deferred;
         polled += how.polled;
+        dispatched += how.dispatched;
     }
     void add(const Totals& other) {
         lookups += other.lookups;
@@ -76,6 +84,7 @@ struct Totals {
         direct += other.direct;
         deferred += other.deferred;
         polled += other.polled;
+        dispatched += other.dispatched;
         calls += other.calls;
     }
 };
@@ -83,7 +92,7 @@ struct Totals {
 Index open_index(const File& file, const Options& options, bool kernel) {
     exo_index_options index_options = {};
     index_options.mode = kernel ? EXO_INDEX_KERNEL : EXO_INDEX_USER;
-    index_options.traverse_flags = options.polled ? EXO_TRAVERSE_POLLED : 0;
+    index_options.engine = kEngines.at(options.engine);
     if (kernel)
         index_options.in_flight_limit =
             std::min(options.jobs * std::min(options.batch, kBatchInFlight), kMaxInFlight);
@@ -248,6 +257,7 @@ int look_up_one(const Options& options, const Context& context, const std::strin
         object["direct"] = how.direct;
         object["deferred"] = how.deferred;
         object["polled"] = how.polled;
+        object["dispatched"] = how.dispatched;
         object["kernel_ns"] = how.elapsed_ns;
         if (options.compare) object["differs"] = differs;
         print_object(true, object);
@@ -256,8 +266,8 @@ int look_up_one(const Options& options, const Context& context, const std::strin
     }
     if (options.verbose)
         std::cerr << how.hops << " hops, " << how.direct << " reissued at completion, "
-                  << how.deferred << " deferred, " << how.polled << " polled, " << how.elapsed_ns
-                  << " ns\n";
+                  << how.deferred << " deferred, " << how.polled << " polled, " << how.dispatched
+                  << " dispatched, " << how.elapsed_ns << " ns\n";
     if (differs)
         throw Failure(options.file + ": the kernel's answer differs from the file's", kExitNo);
     if (!value && !context.json)
@@ -266,7 +276,7 @@ int look_up_one(const Options& options, const Context& context, const std::strin
 }
 
 Json totals_json(const Totals& totals, double seconds) {
-    const uint64_t reissued = totals.direct + totals.deferred + totals.polled;
+    const uint64_t reissued = totals.direct + totals.deferred + totals.polled + totals.dispatched;
     return {{"lookups", totals.lookups},
             {"found", totals.found},
             {"absent", totals.absent},
@@ -276,6 +286,7 @@ Json totals_json(const Totals& totals, double seconds) {
             {"direct", totals.direct},
             {"deferred", totals.deferred},
             {"polled", totals.polled},
+            {"dispatched", totals.dispatched},
             {"calls", totals.calls},
             {"seconds", seconds},
             {"lookups_per_second", seconds > 0 ? double(totals.lookups) / seconds : 0}};
@@ -286,7 +297,7 @@ void print_totals(const Totals& totals, const Options& options, double seconds) 
               << totals.found << " found, " << totals.absent << " absent";
     if (options.compare) std::cout << ", " << totals.wrong << " differ from the mounted file";
     std::cout << "\n" << totals.hops << " hops";
-    const uint64_t reissued = totals.direct + totals.deferred + totals.polled;
+    const uint64_t reissued = totals.direct + totals.deferred + totals.polled + totals.dispatched;
     if (!options.user) {
         std::cout << " in " << totals.calls << (totals.calls == 1 ? " call; " : " calls; ")
                   << reissued << " reissued: " << totals.direct << " at the completion";
@@ -296,7 +307,8 @@ void print_totals(const Totals& totals, const Options& options, double seconds) 
                           100.0 * double(totals.direct) / double(reissued));
             std::cout << share;
         }
-        std::cout << ", " << totals.deferred << " deferred, " << totals.polled << " polled";
+        std::cout << ", " << totals.deferred << " deferred, " << totals.polled << " polled, "
+                  << totals.dispatched << " dispatched";
     }
     char rate[64];
     std::snprintf(rate, sizeof rate, "%.2f s, %.0f lookups/s", seconds,
@@ -353,7 +365,10 @@ void add_lookup(CLI::App& app, Context& context) {
         "Compare every answer with reading the mounted file; exit 1 if one differs");
     auto* user = command->add_flag("--user", options->user,
                                    "By plain reads in user space, without the module");
-    command->add_flag("--polled", options->polled, "Poll the drive instead of its interrupt")
+    command
+        ->add_option("--engine", options->engine,
+                     "auto, completion, polled (no interrupt) or dispatch (bios)")
+        ->check(CLI::IsMember(kEngines))
         ->excludes(user);
     compare->excludes(user);
     command->add_option("-j,--jobs", options->jobs, "Threads")->check(CLI::Range(1u, kMaxJobs));
@@ -366,7 +381,7 @@ void add_lookup(CLI::App& app, Context& context) {
         "Exit code 1: the key is not there, or an answer differs. Prints for many keys how many "
         "calls into\nthe kernel they took, and how many reads were reissued at the completion "
         "itself, "
-        "deferred to a\nworker, or polled.");
+        "deferred to a\nworker, polled, or dispatched as bios.");
     command->callback([&context, options] {
         context.run = [&context, options] {
             std::vector<std::string> keys = options->keys;

@@ -35,11 +35,14 @@
 
 /* exo_info.features */
 #define EXO_FEATURE_DIRECT_ISSUE	(1ULL << 0)	/* reissue from the completion interrupt */
-#define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_TRAVERSE_POLLED is understood */
+#define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_ENGINE_POLLED is understood */
 #define EXO_FEATURE_BLOCKS		(1ULL << 2)	/* EXO_TRAVERSE_LAST_BLOCK and _ALL_BLOCKS, too */
 #define EXO_FEATURE_BATCH		(1ULL << 3)	/* so is EXO_GRANT_BATCH */
 #define EXO_FEATURE_URING		(1ULL << 4)	/* and traversals through io_uring */
 #define EXO_FEATURE_DERIVE		(1ULL << 5)	/* and grants made of grants */
+#define EXO_FEATURE_DISPATCH		(1ULL << 6)	/* and EXO_ENGINE_DISPATCH */
+#define EXO_FEATURE_FAN_OUT		(1ULL << 7)	/* and several reads of a traversal at once */
+#define EXO_FEATURE_SETS		(1ULL << 8)	/* and EXO_IOC_SET_CREATE */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -55,6 +58,8 @@ struct exo_info {
 	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
 	__u32 max_blocks_bytes;		/* out: largest area for visited blocks */
 	__u32 max_batch;		/* out: traversals in one EXO_GRANT_BATCH */
+	__u32 max_fan_out;		/* out: reads of one traversal at once */
+	__u32 max_slots;		/* out: grants in one set */
 };
 
 /*
@@ -65,8 +70,7 @@ struct exo_info {
  * to it; EXO_ATTACH_REATTACHED is then set in out_flags.
  * Errors: EBADF/ENOTBLK device_fd is no block device, or not open for reading and writing; EBUSY
  * somebody else holds the device, or the volume has a live volume fd; EOPNOTSUPP the device cannot serve
- * (no blk-mq queue such as a multipath head or device mapper, zoned, integrity format, block size over
- * 4096); EEXIST another UUID is attached on this device; EPERM.
+ * (zoned, integrity format, block size over 4096); EEXIST another UUID is attached on this device; EPERM.
  */
 struct exo_attach {
 	__s32 device_fd;		/* in: O_RDWR fd of the block device */
@@ -143,6 +147,7 @@ struct exo_volume_entry {
 #define EXO_VOLUME_STATE_DAEMON	(1U << 0)	/* a volume fd is open */
 #define EXO_VOLUME_STATE_BOUND	(1U << 1)	/* a mount is bound */
 #define EXO_VOLUME_STATE_POLLED	(1U << 2)	/* the device has poll queues */
+#define EXO_VOLUME_STATE_DISPATCH (1U << 3)	/* EXO_ENGINE_DISPATCH is all that it can do */
 
 struct exo_pin_entry {
 	__u64 pin_id;
@@ -217,6 +222,7 @@ struct exo_stats {
 	__u64 pins;			/* now */
 	__u64 volumes;			/* now */
 	__u64 programs;			/* now */
+	__u64 issued_dispatched;	/* reissued as bios by EXO_ENGINE_DISPATCH */
 };
 
 /*
@@ -294,6 +300,19 @@ struct exo_revoke_id {
 	__u64 drain_ns;			/* out */
 };
 
+/*
+ * EXO_IOC_SET_CREATE: make a set of grants; returns its fd (close-on-exec). A traversal on it may read any of the
+ * files, each as far as that slot's grant allows. The set keeps the grant fds open; slots are numbered from 0 in the
+ * order given. EXO_GRANT_TRAVERSE, EXO_GRANT_BATCH and io_uring commands work on it as on a grant fd, with the lowest
+ * hop limit and the earliest expiry of its grants; poll tells of the revocation of any.
+ * Errors: EINVAL flags, or no grant; E2BIG too many; EBADF a fd is no grant; EFAULT; EMFILE; ENOMEM.
+ */
+struct exo_set_create {
+	__u64 grant_fds;		/* in: address of __s32[count] */
+	__u32 count;			/* in */
+	__u32 flags;			/* in: 0 */
+};
+
 #define EXO_IOC_INFO		_IOWR(EXO_IOC_TYPE, 0x00, struct exo_info)
 #define EXO_IOC_ATTACH		_IOWR(EXO_IOC_TYPE, 0x01, struct exo_attach)
 #define EXO_IOC_GRANT_OPEN	_IOWR(EXO_IOC_TYPE, 0x02, struct exo_grant_open)
@@ -303,6 +322,7 @@ struct exo_revoke_id {
 #define EXO_IOC_AUDIT_OPEN	_IOWR(EXO_IOC_TYPE, 0x06, struct exo_audit_open)
 #define EXO_IOC_RELEASE		_IOWR(EXO_IOC_TYPE, 0x07, struct exo_release)
 #define EXO_IOC_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x08, struct exo_revoke_id)
+#define EXO_IOC_SET_CREATE	_IOWR(EXO_IOC_TYPE, 0x09, struct exo_set_create)
 
 /* ------------------------------------------------------------------ volume fd */
 
@@ -395,6 +415,27 @@ enum exo_end {
 	EXO_END_NO_REQUEST	= 12,	/* the device's queue could not be entered: outcome.error says why */
 	EXO_END_NOT_STARTED	= 13,	/* in a batch only: outcome.error is what EXO_GRANT_TRAVERSE would return */
 	EXO_END_EXPIRED		= 14,	/* the grant's time was over */
+	EXO_END_BAD_SLOT	= 15,	/* the next read is of a slot that the set does not have */
+	EXO_END_DENIED		= 16,	/* or of one whose grant lacks the right, or is for another program */
+	EXO_END_IN_FLIGHT_LIMIT	= 17,	/* or of one whose grant has as many in flight as it may */
+};
+
+/*
+ * How the reads after the first are issued. With EXO_ENGINE_AUTO it is dispatch where nothing else works or is
+ * right, otherwise completion; outcome.engine and .engine_reason tell.
+ */
+enum exo_engine {
+	EXO_ENGINE_AUTO		= 0,
+	EXO_ENGINE_COMPLETION	= 1,	/* by the driver, where the read before completed */
+	EXO_ENGINE_POLLED	= 2,	/* by the caller, who spins on a poll queue; no interrupt */
+	EXO_ENGINE_DISPATCH	= 3,	/* as bios, by the waiting caller or a worker; any device, any cgroup */
+};
+
+enum exo_engine_reason {
+	EXO_ENGINE_ASKED	= 0,	/* the caller, or its ring, said so */
+	EXO_ENGINE_BEST		= 1,	/* nothing speaks against it */
+	EXO_ENGINE_DEVICE	= 2,	/* the device has no hardware queue, or its driver stacks on others */
+	EXO_ENGINE_CGROUP	= 3,	/* the io controller of the caller's cgroup must see every read */
 };
 
 struct exo_outcome {
@@ -411,6 +452,11 @@ struct exo_outcome {
 	__u64 elapsed_ns;
 	__u32 blocks_len;		/* bytes written to the blocks area */
 	__u32 blocks;			/* blocks in it */
+	__u32 dispatched;		/* reads reissued as bios */
+	__u32 slot;			/* of the set, that file_offset is in */
+	__u16 engine;			/* EXO_ENGINE_* that was used */
+	__u16 engine_reason;
+	__u32 reserved;
 };
 
 /*
@@ -418,9 +464,13 @@ struct exo_outcome {
  * traversal started, whatever its end was: read outcome.cause.
  * A read may begin and end at any byte. The device reads whole logical blocks, in as many pieces as the file has
  * extents there, and the program sees the bytes that it asked for as one block.
- * Errors: ENOENT no such program; EINVAL flags, or hop_bytes not a multiple of the logical block
+ * With fan_out over 1 a program may ask for several reads in one step. They run at the same time, and step is called
+ * for each as it arrives, never twice at once; each has a buffer of hop_bytes. The traversal ends with the first
+ * verdict but EXO_NEXT, once the reads still in flight have come.
+ * Errors: ENOENT no such program; EINVAL flags, slot, engine, fan_out, or hop_bytes not a multiple of the logical block
  * size or over the maximum; E2BIG args_len, result_len or blocks_len; EFAULT; EAGAIN the in-flight limit is reached;
- * EOPNOTSUPP polled mode on a device without poll queues; EKEYREVOKED the grant was already cut; EKEYEXPIRED its
+ * EOPNOTSUPP the engine cannot serve this device (no poll queue, no hardware queue) or this caller (whose cgroup's io
+ * controller must see each read: EXO_ENGINE_DISPATCH only); EKEYREVOKED the grant was already cut; EKEYEXPIRED its
  * time is over; EACCES it lacks the right, or is for another program; EINTR the caller was killed; ENOMEM.
  * Checked in this order: EKEYREVOKED, EKEYEXPIRED, EAGAIN, EINVAL, E2BIG, EACCES, EOPNOTSUPP, ENOENT, EFAULT of
  * args. The
@@ -440,20 +490,24 @@ struct exo_traverse {
 	__u32 result_len;		/* in: size of the result area; zeroed before the start */
 	__u32 blocks_len;		/* in: size of the blocks area; 0 without a flag that fills it */
 	__u64 blocks;			/* in: address that receives outcome.blocks_len bytes */
+	__u16 engine;			/* in: EXO_ENGINE_* */
+	__u16 fan_out;			/* in: reads at once; 0 = 1 */
+	__u32 slot;			/* in: of a set, for the first read; else 0 */
 	struct exo_outcome outcome;	/* out */
 };
-#define EXO_TRAVERSE_POLLED	(1U << 0)	/* the caller spins on a poll queue; no interrupt */
 /*
  * Copies of what the program was shown, from the first on: an application feeds its own cache with them. Only one
  * of the two flags; a block for which there is no room is left out, and so are those after it.
  */
-#define EXO_TRAVERSE_LAST_BLOCK	(1U << 1)	/* the last one, and nothing else */
-#define EXO_TRAVERSE_ALL_BLOCKS	(1U << 2)	/* each after a struct exo_block_header, at multiples of 8 bytes */
+#define EXO_TRAVERSE_LAST_BLOCK	(1U << 0)	/* the last one, and nothing else */
+#define EXO_TRAVERSE_ALL_BLOCKS	(1U << 1)	/* each after a struct exo_block_header, at multiples of 8 bytes */
 
 struct exo_block_header {
 	__u64 file_offset;
 	__u32 len;			/* of the block that follows, valid bytes */
 	__u32 hop;
+	__u32 slot;
+	__u32 reserved;
 };
 
 /*
@@ -520,8 +574,8 @@ struct exo_grant_revoke {
  * CQE: res is enum exo_end, or a negative errno when the traversal did not start, as EXO_GRANT_TRAVERSE would return,
  * but EBUSY for the in-flight limit; EFAULT also when something could not be written, for example because another
  * process than the submitter's reaps. With 32-byte CQEs big_cqe[0] is outcome.value.
- * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; in others
- * EXO_TRAVERSE_POLLED is EINVAL. A ring that is closed, or whose process ends, ends its traversals with
+ * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; there any other engine, and
+ * elsewhere EXO_ENGINE_POLLED, is EINVAL. A ring that is closed, or whose process ends, ends its traversals with
  * EXO_END_CANCELLED at their next completion.
  */
 struct exo_uring_pointer {
@@ -543,8 +597,10 @@ struct exo_uring_traverse {
 	__u32 result_len;
 	__u32 blocks_len;
 	__u64 blocks;
+	__u16 engine;
+	__u16 fan_out;
+	__u32 slot;
 	__u64 outcome;			/* in: address that receives a struct exo_outcome, or 0 */
-	__u64 reserved;
 };
 
 #define EXO_GRANT_INFO		_IOWR(EXO_IOC_TYPE, 0x40, struct exo_grant_entry)
@@ -652,13 +708,16 @@ struct exo_hop {
 	__u32 hops_left;
 	__u32 args_len;
 	__u32 result_len;		/* size of the result area */
-	__u32 logical_block_bytes;
+	__u32 logical_block_bytes;	/* of this file's device */
+	__u64 tag;			/* that was given to exo_read_from(); 0 of others */
+	__u32 slot;			/* of the set; file_size and range are this slot's */
+	__u32 pending;			/* other reads of the traversal that have not arrived */
 };
 
 /* What start and step return; a negative errno ends the traversal with EXO_END_PROGRAM. */
 enum exo_verdict {
 	EXO_DONE = 0,
-	EXO_NEXT = 1,			/* exo_read() said what to read */
+	EXO_NEXT = 1,			/* go on: exo_read() said what to read, or other reads are pending */
 };
 
 #endif /* _UAPI_LINUX_EXO_H */

@@ -16,7 +16,7 @@
 #define EXO_ASSERT_SIZE(type, bytes)	EXO_ASSERT(sizeof(struct type) == (bytes))
 #define EXO_ASSERT_AT(type, member, at)	EXO_ASSERT(__builtin_offsetof(struct type, member) == (at))
 
-EXO_ASSERT_SIZE(exo_info, 48);
+EXO_ASSERT_SIZE(exo_info, 56);
 EXO_ASSERT_AT(exo_info, abi_version, 0);
 EXO_ASSERT_AT(exo_info, reserved, 4);
 EXO_ASSERT_AT(exo_info, features, 8);
@@ -28,6 +28,8 @@ EXO_ASSERT_AT(exo_info, max_result_bytes, 32);
 EXO_ASSERT_AT(exo_info, max_timeout_ms, 36);
 EXO_ASSERT_AT(exo_info, max_blocks_bytes, 40);
 EXO_ASSERT_AT(exo_info, max_batch, 44);
+EXO_ASSERT_AT(exo_info, max_fan_out, 48);
+EXO_ASSERT_AT(exo_info, max_slots, 52);
 
 EXO_ASSERT_SIZE(exo_attach, 48);
 EXO_ASSERT_AT(exo_attach, device_fd, 0);
@@ -120,7 +122,7 @@ EXO_ASSERT_AT(exo_program_entry, attached_at_ns, 56);
 EXO_ASSERT_AT(exo_program_entry, in_flight, 64);
 EXO_ASSERT_AT(exo_program_entry, reserved, 68);
 
-EXO_ASSERT_SIZE(exo_stats, 152);
+EXO_ASSERT_SIZE(exo_stats, 160);
 EXO_ASSERT_AT(exo_stats, traversals, 0);
 EXO_ASSERT_AT(exo_stats, hops, 8);
 EXO_ASSERT_AT(exo_stats, issued_first, 16);
@@ -140,6 +142,7 @@ EXO_ASSERT_AT(exo_stats, grants, 120);
 EXO_ASSERT_AT(exo_stats, pins, 128);
 EXO_ASSERT_AT(exo_stats, volumes, 136);
 EXO_ASSERT_AT(exo_stats, programs, 144);
+EXO_ASSERT_AT(exo_stats, issued_dispatched, 152);
 
 EXO_ASSERT_SIZE(exo_audit_open, 8);
 EXO_ASSERT_AT(exo_audit_open, flags, 0);
@@ -170,6 +173,11 @@ EXO_ASSERT_AT(exo_audit_event, parent_grant_id, 128);
 EXO_ASSERT_SIZE(exo_release, 8);
 EXO_ASSERT_AT(exo_release, volume_id, 0);
 EXO_ASSERT_AT(exo_release, grace_ms, 4);
+
+EXO_ASSERT_SIZE(exo_set_create, 16);
+EXO_ASSERT_AT(exo_set_create, grant_fds, 0);
+EXO_ASSERT_AT(exo_set_create, count, 8);
+EXO_ASSERT_AT(exo_set_create, flags, 12);
 
 EXO_ASSERT_SIZE(exo_bind_mount, 8);
 EXO_ASSERT_AT(exo_bind_mount, mount_fd, 0);
@@ -202,7 +210,7 @@ EXO_ASSERT_SIZE(exo_detach, 8);
 EXO_ASSERT_AT(exo_detach, grace_ms, 0);
 EXO_ASSERT_AT(exo_detach, flags, 4);
 
-EXO_ASSERT_SIZE(exo_outcome, 64);
+EXO_ASSERT_SIZE(exo_outcome, 80);
 EXO_ASSERT_AT(exo_outcome, cause, 0);
 EXO_ASSERT_AT(exo_outcome, error, 4);
 EXO_ASSERT_AT(exo_outcome, value, 8);
@@ -216,8 +224,13 @@ EXO_ASSERT_AT(exo_outcome, holes, 44);
 EXO_ASSERT_AT(exo_outcome, elapsed_ns, 48);
 EXO_ASSERT_AT(exo_outcome, blocks_len, 56);
 EXO_ASSERT_AT(exo_outcome, blocks, 60);
+EXO_ASSERT_AT(exo_outcome, dispatched, 64);
+EXO_ASSERT_AT(exo_outcome, slot, 68);
+EXO_ASSERT_AT(exo_outcome, engine, 72);
+EXO_ASSERT_AT(exo_outcome, engine_reason, 74);
+EXO_ASSERT_AT(exo_outcome, reserved, 76);
 
-EXO_ASSERT_SIZE(exo_traverse, 128);
+EXO_ASSERT_SIZE(exo_traverse, 152);
 EXO_ASSERT_AT(exo_traverse, flags, 0);
 EXO_ASSERT_AT(exo_traverse, program_id, 4);
 EXO_ASSERT_AT(exo_traverse, start_offset, 8);
@@ -230,12 +243,17 @@ EXO_ASSERT_AT(exo_traverse, result, 40);
 EXO_ASSERT_AT(exo_traverse, result_len, 48);
 EXO_ASSERT_AT(exo_traverse, blocks_len, 52);
 EXO_ASSERT_AT(exo_traverse, blocks, 56);
-EXO_ASSERT_AT(exo_traverse, outcome, 64);
+EXO_ASSERT_AT(exo_traverse, engine, 64);
+EXO_ASSERT_AT(exo_traverse, fan_out, 66);
+EXO_ASSERT_AT(exo_traverse, slot, 68);
+EXO_ASSERT_AT(exo_traverse, outcome, 72);
 
-EXO_ASSERT_SIZE(exo_block_header, 16);
+EXO_ASSERT_SIZE(exo_block_header, 24);
 EXO_ASSERT_AT(exo_block_header, file_offset, 0);
 EXO_ASSERT_AT(exo_block_header, len, 8);
 EXO_ASSERT_AT(exo_block_header, hop, 12);
+EXO_ASSERT_AT(exo_block_header, slot, 16);
+EXO_ASSERT_AT(exo_block_header, reserved, 20);
 
 EXO_ASSERT_SIZE(exo_batch, 24);
 EXO_ASSERT_AT(exo_batch, traversals, 0);
@@ -288,8 +306,10 @@ EXO_ASSERT_AT(exo_uring_traverse, result, 40);
 EXO_ASSERT_AT(exo_uring_traverse, result_len, 48);
 EXO_ASSERT_AT(exo_uring_traverse, blocks_len, 52);
 EXO_ASSERT_AT(exo_uring_traverse, blocks, 56);
-EXO_ASSERT_AT(exo_uring_traverse, outcome, 64);
-EXO_ASSERT_AT(exo_uring_traverse, reserved, 72);
+EXO_ASSERT_AT(exo_uring_traverse, engine, 64);
+EXO_ASSERT_AT(exo_uring_traverse, fan_out, 66);
+EXO_ASSERT_AT(exo_uring_traverse, slot, 68);
+EXO_ASSERT_AT(exo_uring_traverse, outcome, 72);
 
 EXO_ASSERT_SIZE(exo_file_info, 56);
 EXO_ASSERT_AT(exo_file_info, uuid, 0);
@@ -328,7 +348,7 @@ EXO_ASSERT_SIZE(exo_file_place, 16);
 EXO_ASSERT_AT(exo_file_place, where, 0);
 EXO_ASSERT_AT(exo_file_place, flags, 8);
 
-EXO_ASSERT_SIZE(exo_hop, 56);
+EXO_ASSERT_SIZE(exo_hop, 72);
 EXO_ASSERT_AT(exo_hop, offset, 0);
 EXO_ASSERT_AT(exo_hop, file_size, 8);
 EXO_ASSERT_AT(exo_hop, range_start, 16);
@@ -339,5 +359,8 @@ EXO_ASSERT_AT(exo_hop, hops_left, 40);
 EXO_ASSERT_AT(exo_hop, args_len, 44);
 EXO_ASSERT_AT(exo_hop, result_len, 48);
 EXO_ASSERT_AT(exo_hop, logical_block_bytes, 52);
+EXO_ASSERT_AT(exo_hop, tag, 56);
+EXO_ASSERT_AT(exo_hop, slot, 64);
+EXO_ASSERT_AT(exo_hop, pending, 68);
 
 #endif /* _UAPI_LINUX_EXO_ASSERT_H */

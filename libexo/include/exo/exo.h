@@ -199,8 +199,8 @@ enum exo_index_mode {
 };
 struct exo_index_options {
     size_t size;
-    uint32_t mode;           /* enum exo_index_mode */
-    uint32_t traverse_flags; /* EXO_TRAVERSE_* */
+    uint32_t mode;   /* enum exo_index_mode */
+    uint32_t engine; /* kernel mode: enum exo_engine */
     uint32_t in_flight_limit;
     uint32_t flags;      /* EXO_INDEX_SKIP_CHECKSUMS */
     const char* program; /* default: "btree_lookup" */
@@ -217,6 +217,8 @@ struct exo_lookup {
     uint32_t direct;       /* out: of them, reissued inside the completion interrupt */
     uint32_t deferred;     /* out: by a worker */
     uint32_t polled;       /* out: by this polling caller */
+    uint32_t dispatched;   /* out: as bios */
+    uint32_t engine;       /* out: enum exo_engine that was used, 0 in user mode */
     uint64_t elapsed_ns;   /* out: kernel mode */
 };
 

@@ -40,7 +40,7 @@ static inline void exo_uring__fill(struct io_uring_sqe* sqe, int grant_fd, unsig
 }
 
 /* In a ring of any kind. The outcome is written to `traverse`. In a ring with IORING_SETUP_IOPOLL
- * the traversal is polled, whatever its flags; elsewhere EXO_TRAVERSE_POLLED is refused (EINVAL).
+ * the traversal is polled, and any other engine refused; elsewhere EXO_ENGINE_POLLED is (EINVAL).
  */
 static inline void exo_uring__prepare(struct io_uring_sqe* sqe, int grant_fd,
                                       struct exo_traverse* traverse) {

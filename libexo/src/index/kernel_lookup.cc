@@ -45,7 +45,7 @@ exo_traverse make_request(const exo_index& index, std::string_view key, unsigned
     memset(args + sizeof(head) + key.size(), 0, args_len - sizeof(head) - key.size());
 
     exo_traverse request = {};
-    request.flags = index.options.traverse_flags;
+    request.engine = static_cast<uint16_t>(index.options.engine);
     request.program_id = index.program_id;
     request.start_offset = index.header.root_offset;
     request.hop_bytes = EXO_INDEX_NODE_BYTES;
@@ -64,6 +64,8 @@ int judge(const exo_index& index, const exo_outcome& outcome, const unsigned cha
     lookup.direct = outcome.direct;
     lookup.deferred = outcome.deferred;
     lookup.polled = outcome.polled;
+    lookup.dispatched = outcome.dispatched;
+    lookup.engine = outcome.engine;
     lookup.elapsed_ns = outcome.elapsed_ns;
     if (outcome.cause == EXO_END_PROGRAM && outcome.error == -EBADMSG) {
         return damaged(index, outcome.file_offset, "the traversal refused it");

@@ -65,7 +65,8 @@ int take_lookup(const exo_lookup* given, exo_lookup& lookup) {
     int error = take_options(given, lookup);
     if (error) return error;
     lookup.value_len = 0;
-    lookup.hops = lookup.direct = lookup.deferred = lookup.polled = 0;
+    lookup.hops = lookup.direct = lookup.deferred = lookup.polled = lookup.dispatched = 0;
+    lookup.engine = EXO_ENGINE_AUTO;
     lookup.elapsed_ns = 0;
     return 0;
 }

@@ -379,9 +379,10 @@ exo_traverse make_traverse(Task& task) {
         request.blocks_len = random.pick<uint32_t>({4096, 8192, 1 << 20});
         request.blocks = task.process.hot_address(random, request.blocks_len);
     }
-    if (random.one_in(8)) {
-        request.flags |= EXO_TRAVERSE_POLLED;
-    }
+    request.engine =
+        random.pick<uint16_t>({EXO_ENGINE_AUTO, EXO_ENGINE_AUTO, EXO_ENGINE_AUTO,
+                               EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH});
+    request.fan_out = random.pick<uint16_t>({0, 0, 1, 2, 16});
     return request;
 }
 

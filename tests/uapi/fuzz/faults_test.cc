@@ -90,9 +90,12 @@ void expect_idle() {
 
 // A traversal with everything that it can allocate.
 struct Request {
-    explicit Request(uint32_t program_id, uint32_t flags = 0)
+    explicit Request(uint32_t program_id, uint32_t flags = 0, uint16_t engine = EXO_ENGINE_AUTO,
+                     uint16_t fan_out = 1)
         : args{.stride = 4096, .count = 4, .len = 4096}, result(65536), blocks(1 << 20) {
         traverse.flags = flags;
+        traverse.engine = engine;
+        traverse.fan_out = fan_out;
         traverse.program_id = program_id;
         traverse.hop_bytes = 65536;
         traverse.args = reinterpret_cast<uint64_t>(&args);
@@ -248,9 +251,9 @@ TEST_CASE("traversals") {
     {
         Rig rig(64 * 4096);
         const Program& stride = shared_program("test_stride");
-        for (uint32_t flags :
-             {0u, unsigned{EXO_TRAVERSE_ALL_BLOCKS}, unsigned{EXO_TRAVERSE_POLLED}}) {
-            Request request(stride.id(), flags);
+        for (uint16_t engine :
+             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
+            Request request(stride.id(), EXO_TRAVERSE_ALL_BLOCKS, engine, 1 + engine);
             if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
                 continue;
             }
@@ -302,11 +305,11 @@ TEST_CASE("traversals of a ring") {
         for (unsigned flags : {0u, unsigned{IORING_SETUP_IOPOLL}}) {
             Request request(stride.id());
             if (flags & IORING_SETUP_IOPOLL) {
-                request.traverse.flags = EXO_TRAVERSE_POLLED;
+                request.traverse.engine = EXO_ENGINE_POLLED;
                 if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
                     continue;
                 }
-                request.traverse.flags = 0;
+                request.traverse.engine = EXO_ENGINE_AUTO;
             }
             io_uring ring = {};
             REQUIRE(io_uring_queue_init(8, &ring, flags) == 0);

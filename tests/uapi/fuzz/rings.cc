@@ -53,7 +53,7 @@ bool Ring::push_traversal(Task& task) {
     exo_traverse& request = requests_[last_ % kRequests];
     request = make_traverse(task);
     if (!random.one_in(16)) {
-        request.flags &= ~EXO_TRAVERSE_POLLED;
+        request.engine = EXO_ENGINE_AUTO;
     }
     if (random.one_in(12)) {
         mutate(random, &request, offsetof(exo_traverse, outcome));

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Drives traversals: in the call that starts them, in completions, in workers, in whoever polls.
+ * Nothing here knows what a program or a device says; that is traversal.c's and issue.c's.
+ *
+ * With more than one read at a time, t->events says who drives. It is empty while nobody does.
+ * Whoever adds a read to the empty list drives; it replaces what is there by t->driven and leaves by
+ * taking that away again, which fails when another read has been added. Whoever adds to a list that
+ * is not empty leaves the traversal alone from then on, since its driver may end it.
+ */
+#include <linux/hrtimer.h>
+#include <linux/delay.h>
+#include <linux/ktime.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+
+#include "drive.h"
+#include "issue.h"
+#include "limits.h"
+#include "request.h"
+#include "traversal.h"
+#include "traverse.h"
+
+static struct workqueue_struct *workers;
+static struct workqueue_struct *background;
+
+static bool several(const struct exo_traversal *t)
+{
+	return t->lanes != 1;
+}
+
+/* ---- events ---- */
+
+/* Takes a read out of flight; with several at once the caller must drive. */
+static void saw(struct exo_traversal *t, const struct exo_read *r)
+{
+	t->in_flight &= ~BIT(r->index);
+	t->arrived |= BIT(r->index);
+}
+
+/* Whether the caller, who has a read that arrived, drives from now on. */
+static bool take_over(struct exo_read *r)
+{
+	struct exo_traversal *t = r->traversal;
+
+	if (several(t))
+		return llist_add(&r->arrived_entry, &t->events);
+	saw(t, r);
+	return true;
+}
+
+static void gather_polled(struct exo_traversal *t)
+{
+	for (u32 lanes = t->in_flight; lanes; lanes &= lanes - 1) {
+		struct exo_read *r = &t->reads[__ffs(lanes)];
+
+		if (atomic_read_acquire(&r->phase) != EXO_PHASE_ARRIVED)
+			continue;
+		atomic_set(&r->phase, EXO_PHASE_OWNED);
+		saw(t, r);
+	}
+}
+
+/* Sees what has arrived since the driver last looked. */
+static void gather(struct exo_traversal *t)
+{
+	struct llist_node *node;
+
+	if (READ_ONCE(t->events.first) == &t->driven)
+		return;
+	t->driven.next = NULL;
+	node = xchg(&t->events.first, &t->driven);
+	while (node && node != &t->driven) {
+		struct exo_read *r = llist_entry(node, struct exo_read, arrived_entry);
+
+		node = node->next;
+		saw(t, r);
+	}
+}
+
+/* Whether the driver may leave; afterwards it must not touch the traversal. */
+static bool leave(struct exo_traversal *t)
+{
+	struct llist_node *driven = &t->driven;
+
+	return try_cmpxchg(&t->events.first, &driven, NULL);
+}
+
+/* ---- somewhere else ---- */
+
+static void defer(struct exo_traversal *t)
+{
+	queue_work(t->in_background ? background : workers, &t->work);
+}
+
+static enum hrtimer_restart retry_now(struct hrtimer *timer)
+{
+	defer(container_of(timer, struct exo_traversal, retry));
+	return HRTIMER_NORESTART;
+}
+
+static void free_work(struct work_struct *work)
+{
+	exo_traverse_free(container_of(work, struct exo_traversal, work));
+}
+
+/* Ends it and drops the engine's reference. Only if the caller has left is it the last one. */
+static void end(struct exo_traversal *t, enum exo_context context)
+{
+	exo_traversal_end(t);
+	if (!refcount_dec_and_test(&t->refs))
+		return;
+	if (context == EXO_CONTEXT_COMPLETION) {
+		INIT_WORK(&t->work, free_work);
+		queue_work(workers, &t->work);
+	} else {
+		exo_traverse_free(t);
+	}
+}
+
+/* ---- driving ---- */
+
+/* Callers and workers may take their time; the others have more to do than one traversal. */
+static bool patient(enum exo_context context)
+{
+	return context == EXO_CONTEXT_CALLER || context == EXO_CONTEXT_WORKER;
+}
+
+/*
+ * Whether the driver may go on for as long as there is something to do. Workers have a high priority
+ * for the sake of those who wait for a short hop; one that turns out to be long goes on with that of
+ * everybody else.
+ */
+static bool unbounded(struct exo_traversal *t, enum exo_context context)
+{
+	if (context == EXO_CONTEXT_WORKER && !t->in_background) {
+		t->in_background = true;
+		return false;
+	}
+	return patient(context);
+}
+
+static void note_signal(struct exo_traversal *t, enum exo_context context)
+{
+	if (context != EXO_CONTEXT_WORKER && context != EXO_CONTEXT_COMPLETION &&
+	    fatal_signal_pending(current))
+		WRITE_ONCE(t->cancel, true);
+}
+
+/*
+ * The queue or the driver has no room for any read that is due. A caller that has nothing else to do
+ * sleeps, but never longer than one pause at a time; everybody else leaves. Returns whether the
+ * driver goes on.
+ */
+static bool pause(struct exo_traversal *t, enum exo_context context)
+{
+	u64 pause_ns = (u64)t->pause_us * NSEC_PER_USEC;
+	enum exo_end stop;
+
+	note_signal(t, context);
+	stop = exo_traversal_stopped(t);
+	if (stop != EXO_END_DONE) {
+		exo_traversal_fail(t, stop, 0);
+		return true;
+	}
+	t->pause_us = min(2 * t->pause_us, EXO_RETRY_MAX_US);
+	switch (context) {
+	case EXO_CONTEXT_CALLER:
+		usleep_range(pause_ns / NSEC_PER_USEC, 2 * pause_ns / NSEC_PER_USEC);
+		return true;
+	case EXO_CONTEXT_POLLER:
+		t->stalled_until_ns = ktime_get_ns() + pause_ns;
+		return false;
+	default:
+		hrtimer_start(&t->retry, ns_to_ktime(pause_ns), HRTIMER_MODE_REL);
+		return false;
+	}
+}
+
+enum issued {
+	ISSUED_GONE,			/* in flight; a traversal of one read is not ours any more */
+	ISSUED_HERE,			/* it is in one of the traversal's sets again */
+	ISSUED_STALLED,			/* due, but there is no room */
+	ISSUED_ELSEWHERE,		/* due, but only a worker can */
+};
+
+static enum issued issue(struct exo_traversal *t, struct exo_read *r, enum exo_context context)
+{
+	t->due &= ~BIT(r->index);
+	t->in_flight |= BIT(r->index);
+	switch (exo_issue(r, context)) {
+	case EXO_ISSUE_GONE:
+		return ISSUED_GONE;
+	case EXO_ISSUE_ARRIVED:
+		saw(t, r);
+		return ISSUED_HERE;
+	case EXO_ISSUE_FAILED:
+		t->in_flight &= ~BIT(r->index);
+		return ISSUED_HERE;
+	case EXO_ISSUE_DEFER:
+		t->in_flight &= ~BIT(r->index);
+		t->due |= BIT(r->index);
+		return ISSUED_ELSEWHERE;
+	default:
+		t->in_flight &= ~BIT(r->index);
+		t->due |= BIT(r->index);
+		return ISSUED_STALLED;
+	}
+}
+
+/*
+ * Takes one read that has arrived. False: there is none.
+ */
+static bool take_one(struct exo_traversal *t)
+{
+	u32 index;
+
+	if (!t->arrived)
+		return false;
+	index = __ffs(t->arrived);
+	t->arrived &= ~BIT(index);
+	t->pause_us = EXO_RETRY_MIN_US;
+	exo_traversal_take(t, &t->reads[index]);
+	if (several(t) && !((t->due | t->arrived) & BIT(index)))
+		exo_issue_idle(&t->reads[index]);
+	return true;
+}
+
+/*
+ * Drives the traversal as far as it goes here. Afterwards it must not be touched, except by a
+ * poller. Context: as @context says.
+ */
+static void run(struct exo_traversal *t, enum exo_context context)
+{
+	/* Once its only read is in flight the traversal is somebody else's. */
+	const bool many = several(t);
+	unsigned int burst = 0;
+	u32 stalled = 0;
+
+	for (;;) {
+		if (many && context != EXO_CONTEXT_POLLER)
+			gather(t);
+		if (take_one(t))
+			stalled = 0;
+		if (t->ending) {
+			t->due = 0;
+			if (t->arrived)
+				continue;
+			if (!t->in_flight) {
+				end(t, context);
+				return;
+			}
+		}
+		if (t->due & ~stalled) {
+			u32 index = __ffs(t->due & ~stalled);
+
+			switch (issue(t, &t->reads[index], context)) {
+			case ISSUED_GONE:
+				if (!many)
+					return;
+				continue;
+			case ISSUED_STALLED:
+				stalled |= BIT(index);
+				continue;
+			case ISSUED_ELSEWHERE:
+				defer(t);
+				return;
+			case ISSUED_HERE:
+				break;
+			}
+			note_signal(t, context);
+			if (patient(context))
+				cond_resched();
+			/* Holes, or a device that never waits. */
+			if (++burst >= EXO_BURST && !unbounded(t, context)) {
+				if (context != EXO_CONTEXT_POLLER)
+					defer(t);
+				return;
+			}
+			continue;
+		}
+		if (t->arrived)
+			continue;
+		if (t->due) {
+			if (!pause(t, context))
+				return;
+			stalled = 0;
+			continue;
+		}
+		if (context == EXO_CONTEXT_POLLER || leave(t))
+			return;
+	}
+}
+
+static void run_work(struct work_struct *work)
+{
+	run(container_of(work, struct exo_traversal, work), EXO_CONTEXT_WORKER);
+}
+
+/* ---- completions ---- */
+
+/* What this CPU has spent in interrupts with traversals since the window began. */
+struct interrupt_time {
+	u64 window_start_ns;
+	u64 spent_ns;
+};
+
+static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
+
+/* Bios are submitted by the caller, if it waits for nothing else, or by a worker. */
+static void dispatch_later(struct exo_traversal *t)
+{
+	int expected = EXO_DISPATCHER_CALLER;
+
+	if (atomic_try_cmpxchg(&t->dispatcher, &expected, EXO_DISPATCHER_WOKEN))
+		complete(&t->done);
+	else
+		defer(t);
+}
+
+/**
+ * exo_drive_arrived() - the read in flight has completed
+ * @r: must not be touched afterwards, nor its traversal
+ *
+ * An interrupt handler that is itself interrupted by another one may count a moment twice.
+ *
+ * Context: the driver's completion, whatever that is.
+ */
+void exo_drive_arrived(struct exo_read *r)
+{
+	struct exo_traversal *t = r->traversal;
+	struct interrupt_time *time;
+	u64 begin_ns;
+
+	if (!take_over(r))
+		return;
+	t->in_background = false;
+	if (t->engine == EXO_ENGINE_DISPATCH) {
+		dispatch_later(t);
+		return;
+	}
+	/* A task can be preempted; it needs no bound, and may change the CPU. */
+	if (!in_hardirq() && !in_serving_softirq()) {
+		run(t, EXO_CONTEXT_COMPLETION);
+		return;
+	}
+	begin_ns = local_clock();
+	time = this_cpu_ptr(&interrupt_time);
+	if (begin_ns - time->window_start_ns >= EXO_INTERRUPT_WINDOW_NS) {
+		time->window_start_ns = begin_ns;
+		time->spent_ns = 0;
+	}
+	if (time->spent_ns >= EXO_INTERRUPT_BUDGET_NS) {
+		defer(t);
+		return;
+	}
+	run(t, EXO_CONTEXT_COMPLETION);
+	time->spent_ns += local_clock() - begin_ns;
+}
+
+/**
+ * exo_drive_poll() - look once for what a polled traversal is waiting for, and go on with it
+ * @t: polled and started, not ended, driven by nobody else
+ *
+ * Context: process.
+ */
+void exo_drive_poll(struct exo_traversal *t)
+{
+	gather_polled(t);
+	if (t->arrived) {
+		t->stalled_until_ns = 0;
+	} else if (t->stalled_until_ns && ktime_get_ns() >= t->stalled_until_ns) {
+		t->stalled_until_ns = 0;
+	} else if (t->stalled_until_ns || !t->due) {
+		exo_request_poll(t);
+		return;
+	}
+	run(t, EXO_CONTEXT_POLLER);
+}
+
+/**
+ * exo_drive_resume() - go on with a traversal whose caller was woken to do so
+ * @t: of EXO_ENGINE_DISPATCH; its dispatcher is EXO_DISPATCHER_WOKEN. Must not be touched afterwards
+ *     but for done and what follows it
+ *
+ * Context: process, may sleep.
+ */
+void exo_drive_resume(struct exo_traversal *t)
+{
+	atomic_set(&t->dispatcher, EXO_DISPATCHER_CALLER);
+	run(t, EXO_CONTEXT_CALLER);
+}
+
+/**
+ * exo_drive_give_up() - the caller will not go on with its traversal
+ * @t: started by a call that waits
+ *
+ * Context: process.
+ * Return: false if it has just been woken to do so; it must wait for done and go on once more.
+ */
+bool exo_drive_give_up(struct exo_traversal *t)
+{
+	int expected = EXO_DISPATCHER_CALLER;
+
+	return atomic_try_cmpxchg(&t->dispatcher, &expected, EXO_DISPATCHER_WORKER) ||
+	       expected != EXO_DISPATCHER_WOKEN;
+}
+
+/* ---- start ---- */
+
+/**
+ * exo_drive_start() - begin
+ * @t: complete, and entered on its first grant; must not be touched afterwards, except by a poller
+ * @context: EXO_CONTEXT_CALLER, _SUBMITTER or, for a polled one, _POLLER
+ *
+ * From here on the engine gives back program and grants, and calls on_end once.
+ *
+ * Context: process; sleeps only as EXO_CONTEXT_CALLER.
+ */
+void exo_drive_start(struct exo_traversal *t, enum exo_context context)
+{
+	t->events.first = &t->driven;
+	exo_traversal_begin(t);
+	run(t, context);
+}
+
+/**
+ * exo_drive_init() - set up what driving keeps in a traversal
+ * @t: zeroed
+ */
+void exo_drive_init(struct exo_traversal *t)
+{
+	INIT_WORK(&t->work, run_work);
+	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	t->retry.function = retry_now;
+	t->pause_us = EXO_RETRY_MIN_US;
+}
+
+int __init exo_workers_init(void)
+{
+	/* On the CPU whose completion asks, at high priority: the application waits for it. */
+	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	background = alloc_workqueue("exo-background", WQ_MEM_RECLAIM, 0);
+	if (workers && background)
+		return 0;
+	exo_workers_exit();
+	return -ENOMEM;
+}
+
+/* Nothing is in flight; traversals whose callers left early may still wait to be freed. */
+void exo_workers_exit(void)
+{
+	if (workers)
+		destroy_workqueue(workers);
+	if (background)
+		destroy_workqueue(background);
+}

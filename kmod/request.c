@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Allocation, first issue and reissue of a read's request, by EXO_ENGINE_COMPLETION and _POLLED. What
+ * to read is read.c's; bios are submit.c's.
+ *
+ * A request is first issued by blk_insert_cloned_request(), which knows schedulers, limits and
+ * accounting. It is reissued through the driver's queue_rq() under the same RCU protection as the
+ * block layer's own dispatch, so that quiescing the queue stops us too. The block layer's entry
+ * points would be wrong there: they may hand the request to a scheduler that has already been told
+ * that it finished.
+ */
+#include <linux/blk-mq.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/part_stat.h>
+#include <linux/pm_runtime.h>
+#include <linux/sched.h>
+
+#include "drive.h"
+#include "issue.h"
+#include "request.h"
+#include "traversal.h"
+#include "volume.h"
+
+enum { DIRECT_NEVER, DIRECT_SAFE, DIRECT_FORCED };
+
+static unsigned int direct_issue = DIRECT_SAFE;
+
+static int set_direct_issue(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, DIRECT_NEVER, DIRECT_FORCED);
+}
+
+static const struct kernel_param_ops direct_issue_ops = {
+	.set = set_direct_issue,
+	.get = param_get_uint,
+};
+module_param_cb(direct_issue, &direct_issue_ops, &direct_issue, 0644);
+MODULE_PARM_DESC(direct_issue,
+		 "Reissue reads inside the completion interrupt: 0 never, 1 where it is safe (default), 2 also on a kernel with lockdep, which cannot see why it is safe");
+
+/**
+ * exo_request_direct_allowed() - whether kernel and administrator allow direct reissue at all
+ *
+ * Lockdep knows lock classes used in and out of interrupts, but not our argument below, and would
+ * report a driver's submission lock. Without a preemption count there is no argument.
+ */
+bool exo_request_direct_allowed(void)
+{
+	unsigned int mode = READ_ONCE(direct_issue);
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		return false;
+	return mode >= (IS_ENABLED(CONFIG_PROVE_LOCKING) ? DIRECT_FORCED : DIRECT_SAFE);
+}
+
+/*
+ * Drivers take their submission lock with a plain spin_lock(), so issuing from an interrupt
+ * deadlocks if the interrupted code, or the interrupt handler itself (virtio_blk), holds that lock.
+ * Holding a spinlock raises the preemption count; so a hard interrupt that finds nothing but itself
+ * in the count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a
+ * task the count must be zero.
+ *
+ * It must not be spin_lock_irq() either, whose unlock lets interrupts into an interrupt handler.
+ * The drivers that are made for process context use it; see exo_request_volume_direct().
+ */
+static bool no_lock_held_here(void)
+{
+	int count = preempt_count();
+
+	if (in_hardirq())
+		return count == HARDIRQ_OFFSET + (is_idle_task(current) ? 1 : 0);
+	return !count && !irqs_disabled();
+}
+
+/**
+ * exo_request_volume_direct() - whether a queue's driver can be given a read in an interrupt
+ * @queue: of a blk-mq driver
+ *
+ * Not if it sleeps, nor if it stacks on files or other queues and so expects process context.
+ */
+bool exo_request_volume_direct(const struct request_queue *queue)
+{
+	return !(queue->tag_set->flags & (BLK_MQ_F_BLOCKING | BLK_MQ_F_STACKING));
+}
+
+/*
+ * A driver that we have taken for better than it is has let interrupts in. That is harmless once,
+ * where nothing was interrupted that holds a lock, but it must not happen again.
+ */
+static void check_driver(struct exo_volume *volume)
+{
+	if (likely(!in_hardirq() || irqs_disabled()))
+		return;
+	local_irq_disable();
+	if (READ_ONCE(volume->direct))
+		pr_warn("exo: the driver of %s enables interrupts while it issues; its reads are left to workers now\n",
+			volume->disk_name);
+	WRITE_ONCE(volume->direct, false);
+}
+
+/* ---- the request ---- */
+
+static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
+{
+	struct exo_read *r = rq->end_io_data;
+
+	/*
+	 * The read is over, although the request stays allocated: a driver that resets its
+	 * controller waits for every request that is marked as completing. Also for reusable().
+	 */
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
+	r->status = status;
+	if (r->fresh)
+		r->driver_preps = rq->rq_flags & RQF_DONTPREP;
+	r->fresh = false;
+	exo_issue_done(r);
+	/* The traversal, and with it the request, may be gone. */
+	return RQ_END_IO_NONE;
+}
+
+/* Of the piece that is due; never too few. */
+static unsigned int segments(const struct exo_read *r)
+{
+	u32 bytes = r->volume->segment_bytes;
+
+	return DIV_ROUND_UP(r->piece_at % bytes + r->piece_len, bytes);
+}
+
+static blk_opf_t polled_flag(const struct exo_read *r)
+{
+	return exo_traversal_polled(r->traversal) ? REQ_POLLED : 0;
+}
+
+/* Points the request at the piece that is due. */
+static void prepare(struct exo_read *r, bool with_cgroup)
+{
+	struct exo_volume *volume = r->volume;
+	struct request *rq = r->request;
+	blk_opf_t opf = REQ_OP_READ | polled_flag(r);
+	u8 *to = r->buffer + r->piece_at;
+
+	/*
+	 * A bio that a scheduler may see needs its cgroup. One that goes to the driver needs only
+	 * the device; current may be anybody there.
+	 */
+	bio_init(&r->bio, with_cgroup ? volume->bdev : NULL, &r->bvec, 1, opf);
+	r->bio.bi_bdev = volume->bdev;
+	r->bio.bi_vcnt = 1;
+	bvec_set_page(&r->bvec, virt_to_page(to), r->piece_len, offset_in_page(to));
+	r->bio.bi_iter.bi_size = r->piece_len;
+	r->bio.bi_iter.bi_sector = volume->start_sector + (r->disk_offset >> SECTOR_SHIFT);
+
+	rq->__sector = r->bio.bi_iter.bi_sector;
+	blk_rq_bio_prep(rq, &r->bio, segments(r));
+}
+
+/*
+ * Never sleeps for a request: a worker that did so would keep other traversals, which hold requests
+ * that somebody may be waiting for, from running.
+ */
+static int allocate(struct exo_read *r)
+{
+	/* A scheduler must not merge other bios into a request whose end is ours. */
+	blk_opf_t opf = REQ_OP_READ | REQ_NOMERGE | polled_flag(r);
+	struct request_queue *queue = r->volume->queue;
+	struct request *rq;
+
+	rq = blk_mq_alloc_request(queue, opf, BLK_MQ_REQ_NOWAIT);
+	if (IS_ERR(rq)) {
+		if (blk_queue_dying(queue))
+			return -ENODEV;
+		/* Only a caller that waits wakes a suspended device up by itself. */
+		if (blk_queue_pm_only(queue) && queue->dev)
+			pm_request_resume(queue->dev);
+		return PTR_ERR(rq);
+	}
+	if (exo_traversal_polled(r->traversal) && rq->mq_hctx->type != HCTX_TYPE_POLL) {
+		blk_mq_free_request(rq);
+		return -EOPNOTSUPP;
+	}
+	rq->end_io = read_done;
+	rq->end_io_data = r;
+	r->fresh = true;
+	r->request = rq;
+	return 0;
+}
+
+/**
+ * exo_request_release() - give the request, if any, back to its queue
+ * @r: of a traversal that the caller drives, not in flight
+ *
+ * Context: any in which a completion runs.
+ */
+void exo_request_release(struct exo_read *r)
+{
+	struct request *rq = r->request;
+
+	if (!rq)
+		return;
+	r->request = NULL;
+	rq->end_io = NULL;
+	rq->end_io_data = NULL;
+	blk_mq_free_request(rq);
+}
+
+/* ---- reissue ---- */
+
+/*
+ * Whether somebody is short of what the request holds: its tags, the driver's room, or the turn of
+ * requests that are queued, which comes when one is freed. A traversal of many hops would keep it
+ * from them for long, so it queues up again like everybody else.
+ */
+static bool wanted(const struct exo_read *r)
+{
+	const struct request *rq = r->request;
+	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
+
+	if (atomic_read(&r->volume->waiting) ||
+	    test_bit(BLK_MQ_S_SCHED_RESTART, &hctx->state) ||
+	    atomic_read(&hctx->tags->bitmap_tags.ws_active))
+		return true;
+	return rq->rq_flags & RQF_SCHED_TAGS &&
+	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
+}
+
+/* Traversals that find no room do not show in the block layer's own count of who waits. */
+static void set_waiting(struct exo_read *r, bool waiting)
+{
+	if (r->waiting == waiting)
+		return;
+	r->waiting = waiting;
+	if (waiting)
+		atomic_inc(&r->volume->waiting);
+	else
+		atomic_dec(&r->volume->waiting);
+}
+
+/*
+ * Whether the request may be used once more. If not, it must be given back at once, which is what
+ * somebody who freezes the queue is waiting for.
+ */
+static bool reusable(struct exo_read *r)
+{
+	struct request *rq = r->request;
+	struct request_queue *q = rq->q;
+
+	/* The read before was of another volume. */
+	if (q != r->volume->queue)
+		return false;
+	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
+	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
+		return false;
+	/* The hardware queue's last CPU is going offline and waits for us. */
+	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state) || wanted(r))
+		return false;
+	/*
+	 * The timeout handler may be looking at the read that just completed. It must not find the
+	 * next one under the same request, so a request that somebody else holds is not used again.
+	 * Whoever takes a reference after this point sees the idle state or the next read's
+	 * deadline.
+	 *
+	 * The state, set when the read completed or could not be issued, comes before the look at
+	 * the reference; the handler does it the other way round.
+	 */
+	smp_mb();
+	return atomic_read(&rq->ref) == 1;
+}
+
+/* Resets what the read before has left behind. */
+static void prepare_reissue(struct exo_read *r)
+{
+	struct request *rq = r->request;
+	u64 now;
+
+	/*
+	 * RQF_DONTPREP is a driver's mark that its part of the request is set up, for the read
+	 * before. The block layer reads it too: a marked request that the driver requeues goes
+	 * around the scheduler. The scheduler has finished with ours, so where there is one and the
+	 * driver does not use the mark, we set it.
+	 */
+	rq->rq_flags &= ~(RQF_DONTPREP | RQF_TIMED_OUT);
+	if (rq->rq_flags & RQF_SCHED_TAGS && !r->driver_preps)
+		rq->rq_flags |= RQF_DONTPREP;
+
+	if (rq->rq_flags & (RQF_IO_STAT | RQF_STATS)) {
+		now = ktime_get_ns();
+		rq->start_time_ns = now;
+#ifdef CONFIG_BLK_RQ_ALLOC_TIME
+		if (rq->alloc_time_ns)
+			rq->alloc_time_ns = now;
+#endif
+	}
+	prepare(r, false);
+}
+
+/* The disk's count of reads in flight; the completion takes it back and adds everything else. */
+static void account(struct request *rq, bool begin)
+{
+	if (!(rq->rq_flags & RQF_IO_STAT) || !rq->part)
+		return;
+	part_stat_lock();
+	if (begin)
+		part_stat_local_inc(rq->part, in_flight[0]);
+	else
+		part_stat_local_dec(rq->part, in_flight[0]);
+	part_stat_unlock();
+}
+
+static bool dispatch_stopped(const struct blk_mq_hw_ctx *hctx)
+{
+	return blk_queue_quiesced(hctx->queue) || test_bit(BLK_MQ_S_STOPPED, &hctx->state);
+}
+
+static blk_status_t queue_rq_unless_stopped(struct request *rq)
+{
+	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
+	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
+	blk_status_t status;
+
+	if (dispatch_stopped(hctx))
+		return BLK_STS_RESOURCE;
+	account(rq, true);
+	status = rq->q->mq_ops->queue_rq(hctx, &bd);
+	if (status)
+		account(rq, false);
+	return status;
+}
+
+/* Whoever quiesces the queue waits for these read sides, as for the block layer's own. */
+static blk_status_t dispatch(struct request *rq)
+{
+	struct blk_mq_tag_set *set = rq->q->tag_set;
+	blk_status_t status;
+	int index;
+
+	if (set->flags & BLK_MQ_F_BLOCKING) {
+		index = srcu_read_lock(set->srcu);
+		status = queue_rq_unless_stopped(rq);
+		srcu_read_unlock(set->srcu, index);
+	} else {
+		rcu_read_lock();
+		status = queue_rq_unless_stopped(rq);
+		rcu_read_unlock();
+	}
+	return status;
+}
+
+/* ---- issue ---- */
+
+static bool no_room(blk_status_t status)
+{
+	return status == BLK_STS_RESOURCE || status == BLK_STS_DEV_RESOURCE;
+}
+
+static enum exo_issue_result reissue(struct exo_read *r)
+{
+	struct exo_volume *volume = r->volume;
+	struct request *rq = r->request;
+	blk_status_t status;
+
+	prepare_reissue(r);
+	exo_issue_hand_over(r);
+	status = dispatch(rq);
+	/* The traversal may be gone. RCU keeps the volume's memory while we are in an interrupt. */
+	check_driver(volume);
+	if (!status)
+		return exo_issue_handed_over(r);
+
+	atomic_set(&r->phase, EXO_PHASE_OWNED);
+	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
+	if (no_room(status))
+		return EXO_ISSUE_DEFER;
+	return exo_issue_failed(r, EXO_END_IO, blk_status_to_errno(status));
+}
+
+static enum exo_issue_result issue_fresh(struct exo_read *r)
+{
+	blk_status_t status;
+	int ret;
+
+	ret = allocate(r);
+	set_waiting(r, ret == -EAGAIN);
+	if (ret == -EAGAIN)
+		return EXO_ISSUE_BUSY;
+	if (ret)
+		return exo_issue_failed(r, EXO_END_NO_REQUEST, ret);
+	prepare(r, true);
+
+	exo_issue_hand_over(r);
+	status = blk_insert_cloned_request(r->request);
+	if (!status)
+		return exo_issue_handed_over(r);
+	atomic_set(&r->phase, EXO_PHASE_OWNED);
+	bio_uninit(&r->bio);
+	if (!no_room(status))
+		return exo_issue_failed(r, EXO_END_IO, blk_status_to_errno(status));
+	exo_request_release(r);
+	set_waiting(r, true);
+	return EXO_ISSUE_BUSY;
+}
+
+/**
+ * exo_request_issue() - read the piece that is due on the volume's own queue
+ * @r: of a traversal that the caller drives, not in flight
+ * @context: of the caller
+ *
+ * Context: as @context says; sleeps only where the driver's queue_rq() does.
+ * Return: as exo_issue().
+ */
+enum exo_issue_result exo_request_issue(struct exo_read *r, enum exo_context context)
+{
+	enum exo_issue_result result;
+
+	if (r->request && !reusable(r))
+		exo_request_release(r);
+	if (context == EXO_CONTEXT_COMPLETION &&
+	    (!r->request || !exo_request_direct_allowed() || !READ_ONCE(r->volume->direct) ||
+	     !no_lock_held_here()))
+		return EXO_ISSUE_DEFER;
+	if (r->request) {
+		result = reissue(r);
+		if (result != EXO_ISSUE_DEFER || context == EXO_CONTEXT_COMPLETION)
+			return result;
+		exo_request_release(r);
+	}
+	return issue_fresh(r);
+}
+
+/**
+ * exo_request_hole() - the piece that is due needs no read
+ * @r: of a traversal that the caller drives, not in flight
+ *
+ * A traversal that wanders through holes must not keep a request that others could use.
+ *
+ * Context: any in which a completion runs.
+ */
+void exo_request_hole(struct exo_read *r)
+{
+	if (r->request && (++r->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !reusable(r)))
+		exo_request_release(r);
+}
+
+/**
+ * exo_request_end() - the traversal reads no more
+ * @r: of a traversal that the caller drives, not in flight
+ *
+ * Context: any in which a completion runs.
+ */
+void exo_request_end(struct exo_read *r)
+{
+	exo_request_release(r);
+	set_waiting(r, false);
+}
+
+/**
+ * exo_request_poll() - look once for completions of polled reads
+ * @t: driven by the caller
+ *
+ * Context: process.
+ */
+void exo_request_poll(struct exo_traversal *t)
+{
+	const struct blk_mq_hw_ctx *last = NULL;
+
+	for (u32 lanes = t->in_flight; lanes; lanes &= lanes - 1) {
+		struct request *rq = t->reads[__ffs(lanes)].request;
+
+		/* Reads that were issued on one CPU have one queue. */
+		if (rq->mq_hctx == last)
+			continue;
+		last = rq->mq_hctx;
+		rq->q->mq_ops->poll(rq->mq_hctx, NULL);
+	}
+}
