@@ -65,6 +65,9 @@ TEST_CASE("a large entry holds all of the traversal") {
     traverse.result_len = 10;
     traverse.blocks_len = 11;
     traverse.blocks = 12;
+    traverse.engine = EXO_ENGINE_DISPATCH;
+    traverse.fan_out = 14;
+    traverse.slot = 15;
     traverse.outcome.value = 13;  // is not part of it
     exo_uring__prepare_whole(&entry.sqe(), 5, &traverse, &outcome);
     check_common(entry, EXO_URING_TRAVERSE);
@@ -82,7 +85,9 @@ TEST_CASE("a large entry holds all of the traversal") {
     CHECK(command.blocks_len == 11);
     CHECK(command.blocks == 12);
     CHECK(command.outcome == reinterpret_cast<uintptr_t>(&outcome));
-    CHECK(command.reserved == 0);
+    CHECK(command.engine == EXO_ENGINE_DISPATCH);
+    CHECK(command.fan_out == 14);
+    CHECK(command.slot == 15);
     exo_uring__prepare_whole(&entry.sqe(), 5, &traverse, nullptr);
     CHECK(entry.command<exo_uring_traverse>().outcome == 0);
 }
