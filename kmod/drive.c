@@ -13,10 +13,11 @@
 #include <linux/ktime.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
-#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 
+#include "clock.h"
 #include "drive.h"
+#include "hop.h"
 #include "issue.h"
 #include "limits.h"
 #include "request.h"
@@ -301,14 +302,6 @@ static void run_work(struct work_struct *work)
 
 /* ---- completions ---- */
 
-/* What this CPU has spent in interrupts with traversals since the window began. */
-struct interrupt_time {
-	u64 window_start_ns;
-	u64 spent_ns;
-};
-
-static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
-
 /* Bios are submitted by the caller, if it waits for nothing else, or by a worker. */
 static void dispatch_later(struct exo_traversal *t)
 {
@@ -320,6 +313,33 @@ static void dispatch_later(struct exo_traversal *t)
 		defer(t);
 }
 
+/* Goes on with what has arrived, if it may be done here, or else elsewhere. */
+static void go_on(struct exo_read *r, bool here)
+{
+	struct exo_traversal *t = r->traversal;
+	enum exo_hop_result hop = here ? exo_hop_in_interrupt(r) : EXO_HOP_OTHER;
+
+	if (hop == EXO_HOP_GONE || (hop == EXO_HOP_OTHER && !take_over(r)))
+		return;
+	t->in_background = false;
+	if (t->engine == EXO_ENGINE_DISPATCH)
+		dispatch_later(t);
+	else if (here)
+		run(t, EXO_CONTEXT_COMPLETION);
+	else
+		defer(t);
+}
+
+/* What this CPU has spent in interrupts with traversals since the window began, in exo_clock(). */
+struct interrupt_time {
+	u64 window_start;
+	u64 spent;
+};
+
+static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
+static u64 interrupt_window __ro_after_init;
+static u64 interrupt_budget __ro_after_init;
+
 /**
  * exo_drive_arrived() - the read in flight has completed
  * @r: must not be touched afterwards, nor its traversal
@@ -330,34 +350,34 @@ static void dispatch_later(struct exo_traversal *t)
  */
 void exo_drive_arrived(struct exo_read *r)
 {
-	struct exo_traversal *t = r->traversal;
 	struct interrupt_time *time;
-	u64 begin_ns;
+	u64 begun;
 
-	if (!take_over(r))
-		return;
-	t->in_background = false;
-	if (t->engine == EXO_ENGINE_DISPATCH) {
-		dispatch_later(t);
-		return;
-	}
 	/* A task can be preempted; it needs no bound, and may change the CPU. */
 	if (!in_hardirq() && !in_serving_softirq()) {
-		run(t, EXO_CONTEXT_COMPLETION);
+		go_on(r, true);
 		return;
 	}
-	begin_ns = local_clock();
+	begun = exo_clock();
 	time = this_cpu_ptr(&interrupt_time);
-	if (begin_ns - time->window_start_ns >= EXO_INTERRUPT_WINDOW_NS) {
-		time->window_start_ns = begin_ns;
-		time->spent_ns = 0;
+	if (begun - time->window_start >= interrupt_window) {
+		time->window_start = begun;
+		time->spent = 0;
 	}
-	if (time->spent_ns >= EXO_INTERRUPT_BUDGET_NS) {
-		defer(t);
-		return;
-	}
-	run(t, EXO_CONTEXT_COMPLETION);
-	time->spent_ns += local_clock() - begin_ns;
+	go_on(r, time->spent < interrupt_budget);
+	time->spent += exo_clock() - begun;
+}
+
+/* Looks for the only read of a traversal, and takes it if it is like most. */
+static enum exo_hop_result poll_plain(struct exo_traversal *t)
+{
+	struct exo_read *r = &t->reads[0];
+
+	if (atomic_read(&r->phase) != EXO_PHASE_ARRIVED)
+		exo_request_poll(t);
+	if (atomic_read_acquire(&r->phase) != EXO_PHASE_ARRIVED)
+		return EXO_HOP_GONE;
+	return exo_hop_polled(r);
 }
 
 /**
@@ -368,6 +388,17 @@ void exo_drive_arrived(struct exo_read *r)
  */
 void exo_drive_poll(struct exo_traversal *t)
 {
+	if (t->plain && t->in_flight) {
+		switch (poll_plain(t)) {
+		case EXO_HOP_GONE:
+			return;
+		case EXO_HOP_TAKEN:
+			run(t, EXO_CONTEXT_POLLER);
+			return;
+		case EXO_HOP_OTHER:
+			break;
+		}
+	}
 	gather_polled(t);
 	if (t->arrived) {
 		t->stalled_until_ns = 0;
@@ -440,6 +471,10 @@ void exo_drive_init(struct exo_traversal *t)
 
 int __init exo_workers_init(void)
 {
+	exo_clock_init();
+	interrupt_window = exo_clock_ticks(EXO_INTERRUPT_WINDOW_NS);
+	interrupt_budget = exo_clock_ticks(EXO_INTERRUPT_BUDGET_NS);
+
 	/* On the CPU whose completion asks, at high priority: the application waits for it. */
 	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	background = alloc_workqueue("exo-background", WQ_MEM_RECLAIM, 0);

@@ -7,6 +7,7 @@
 #define EXO_EXTENT_MAP_H
 
 #ifdef __KERNEL__
+#include <linux/compiler.h>
 #include <linux/types.h>
 #else
 #include "extent_map_host.h"
@@ -73,7 +74,7 @@ void exo_extent_map_build(struct exo_extent_map *map, void *memory,
  *
  * Context: any. The map is immutable, so no lock is needed while a reference to its pin is held.
  */
-static inline struct exo_run exo_extent_map_find(const struct exo_extent_map *map, u64 offset)
+static __always_inline struct exo_run exo_extent_map_find(const struct exo_extent_map *map, u64 offset)
 {
 	const struct exo_extent *e = map->extents;
 	u64 bucket = offset >> map->bucket_shift;

@@ -3,6 +3,8 @@
 #ifndef EXO_EXTENT_MAP_HOST_H
 #define EXO_EXTENT_MAP_HOST_H
 
+#include <sys/cdefs.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,60 +7,11 @@
 
 #include "drive.h"
 #include "issue.h"
+#include "reissue.h"
 #include "request.h"
 #include "submit.h"
 #include "traversal.h"
 #include "volume.h"
-
-/* ---- between issuer and completion ---- */
-
-/**
- * exo_issue_hand_over() - the next call gives the read to the device
- * @r: of a traversal that the caller drives
- *
- * Afterwards it may belong to its completion, unless exo_issue_handed_over() says otherwise.
- */
-void exo_issue_hand_over(struct exo_read *r)
-{
-	atomic_set(&r->phase, exo_traversal_polled(r->traversal) ? EXO_PHASE_ISSUED :
-								    EXO_PHASE_ISSUING);
-}
-
-/**
- * exo_issue_handed_over() - the call has returned, and the device has taken the read
- * @r: on which its completion has not gone on before this
- */
-enum exo_issue_result exo_issue_handed_over(struct exo_read *r)
-{
-	/* A poller drives its traversal to the end, so it may look at it at any time. */
-	if (exo_traversal_polled(r->traversal) ||
-	    atomic_cmpxchg(&r->phase, EXO_PHASE_ISSUING, EXO_PHASE_ISSUED) == EXO_PHASE_ISSUING)
-		return EXO_ISSUE_GONE;
-	/* A failed exchange orders nothing by itself; what the completion wrote must be seen. */
-	smp_acquire__after_ctrl_dep();
-	atomic_set(&r->phase, EXO_PHASE_OWNED);
-	return EXO_ISSUE_ARRIVED;
-}
-
-/**
- * exo_issue_done() - the device has completed the read; its status stands
- * @r: must not be touched afterwards
- *
- * Context: the completion's, whatever that is.
- */
-void exo_issue_done(struct exo_read *r)
-{
-	if (exo_traversal_polled(r->traversal)) {
-		/* The poller goes on, outside of the driver's poll function and its locks. */
-		atomic_set_release(&r->phase, EXO_PHASE_ARRIVED);
-		return;
-	}
-	if (atomic_cmpxchg(&r->phase, EXO_PHASE_ISSUING, EXO_PHASE_ARRIVED) == EXO_PHASE_ISSUING)
-		return;
-	/* A failed exchange orders nothing by itself; what the issuer wrote must be seen. */
-	smp_acquire__after_ctrl_dep();
-	exo_drive_arrived(r);
-}
 
 /* ---- issue ---- */
 
@@ -86,17 +37,11 @@ static u32 *counter(struct exo_traversal *t, enum exo_context context)
 	}
 }
 
-/*
- * Root may shrink the partition or the queue's limits under us. The block layer checks both before
- * the entry points that we use; it splits bios by itself.
- */
+/* The block layer checks what it is given by EXO_ENGINE_DISPATCH itself, and splits bios. */
 static bool in_bounds(const struct exo_read *r)
 {
-	const struct exo_volume *volume = r->volume;
-
-	return r->disk_offset + r->piece_len <= bdev_nr_bytes(volume->bdev) &&
-	       (r->traversal->engine == EXO_ENGINE_DISPATCH ||
-		r->piece_len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue));
+	return r->traversal->engine == EXO_ENGINE_DISPATCH ||
+	       exo_reissue_in_bounds(r->volume, r->disk_offset, r->piece_len);
 }
 
 /**

@@ -4,74 +4,33 @@
  * to read is read.c's; bios are submit.c's.
  *
  * A request is first issued by blk_insert_cloned_request(), which knows schedulers, limits and
- * accounting. It is reissued through the driver's queue_rq() under the same RCU protection as the
- * block layer's own dispatch, so that quiescing the queue stops us too. The block layer's entry
- * points would be wrong there: they may hand the request to a scheduler that has already been told
- * that it finished.
+ * accounting. reissue.h says how it is issued again.
  */
 #include <linux/blk-mq.h>
-#include <linux/ktime.h>
 #include <linux/module.h>
-#include <linux/part_stat.h>
 #include <linux/pm_runtime.h>
-#include <linux/sched.h>
 
 #include "drive.h"
 #include "issue.h"
+#include "reissue.h"
 #include "request.h"
 #include "traversal.h"
 #include "volume.h"
 
-enum { DIRECT_NEVER, DIRECT_SAFE, DIRECT_FORCED };
-
-static unsigned int direct_issue = DIRECT_SAFE;
+unsigned int exo_direct_issue = EXO_DIRECT_SAFE;
 
 static int set_direct_issue(const char *text, const struct kernel_param *param)
 {
-	return param_set_uint_minmax(text, param, DIRECT_NEVER, DIRECT_FORCED);
+	return param_set_uint_minmax(text, param, EXO_DIRECT_NEVER, EXO_DIRECT_FORCED);
 }
 
 static const struct kernel_param_ops direct_issue_ops = {
 	.set = set_direct_issue,
 	.get = param_get_uint,
 };
-module_param_cb(direct_issue, &direct_issue_ops, &direct_issue, 0644);
+module_param_cb(direct_issue, &direct_issue_ops, &exo_direct_issue, 0644);
 MODULE_PARM_DESC(direct_issue,
 		 "Reissue reads inside the completion interrupt: 0 never, 1 where it is safe (default), 2 also on a kernel with lockdep, which cannot see why it is safe");
-
-/**
- * exo_request_direct_allowed() - whether kernel and administrator allow direct reissue at all
- *
- * Lockdep knows lock classes used in and out of interrupts, but not our argument below, and would
- * report a driver's submission lock. Without a preemption count there is no argument.
- */
-bool exo_request_direct_allowed(void)
-{
-	unsigned int mode = READ_ONCE(direct_issue);
-
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !IS_ENABLED(CONFIG_PREEMPT_COUNT))
-		return false;
-	return mode >= (IS_ENABLED(CONFIG_PROVE_LOCKING) ? DIRECT_FORCED : DIRECT_SAFE);
-}
-
-/*
- * Drivers take their submission lock with a plain spin_lock(), so issuing from an interrupt
- * deadlocks if the interrupted code, or the interrupt handler itself (virtio_blk), holds that lock.
- * Holding a spinlock raises the preemption count; so a hard interrupt that finds nothing but itself
- * in the count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a
- * task the count must be zero.
- *
- * It must not be spin_lock_irq() either, whose unlock lets interrupts into an interrupt handler.
- * The drivers that are made for process context use it; see exo_request_volume_direct().
- */
-static bool no_lock_held_here(void)
-{
-	int count = preempt_count();
-
-	if (in_hardirq())
-		return count == HARDIRQ_OFFSET + (is_idle_task(current) ? 1 : 0);
-	return !count && !irqs_disabled();
-}
 
 /**
  * exo_request_volume_direct() - whether a queue's driver can be given a read in an interrupt
@@ -88,10 +47,8 @@ bool exo_request_volume_direct(const struct request_queue *queue)
  * A driver that we have taken for better than it is has let interrupts in. That is harmless once,
  * where nothing was interrupted that holds a lock, but it must not happen again.
  */
-static void check_driver(struct exo_volume *volume)
+void exo_request_blame_driver(struct exo_volume *volume)
 {
-	if (likely(!in_hardirq() || irqs_disabled()))
-		return;
 	local_irq_disable();
 	if (READ_ONCE(volume->direct))
 		pr_warn("exo: the driver of %s enables interrupts while it issues; its reads are left to workers now\n",
@@ -206,24 +163,6 @@ void exo_request_release(struct exo_read *r)
 
 /* ---- reissue ---- */
 
-/*
- * Whether somebody is short of what the request holds: its tags, the driver's room, or the turn of
- * requests that are queued, which comes when one is freed. A traversal of many hops would keep it
- * from them for long, so it queues up again like everybody else.
- */
-static bool wanted(const struct exo_read *r)
-{
-	const struct request *rq = r->request;
-	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
-
-	if (atomic_read(&r->volume->waiting) ||
-	    test_bit(BLK_MQ_S_SCHED_RESTART, &hctx->state) ||
-	    atomic_read(&hctx->tags->bitmap_tags.ws_active))
-		return true;
-	return rq->rq_flags & RQF_SCHED_TAGS &&
-	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
-}
-
 /* Traversals that find no room do not show in the block layer's own count of who waits. */
 static void set_waiting(struct exo_read *r, bool waiting)
 {
@@ -236,94 +175,18 @@ static void set_waiting(struct exo_read *r, bool waiting)
 		atomic_dec(&r->volume->waiting);
 }
 
-/*
- * Whether the request may be used once more. If not, it must be given back at once, which is what
- * somebody who freezes the queue is waiting for.
- */
-static bool reusable(struct exo_read *r)
-{
-	struct request *rq = r->request;
-	struct request_queue *q = rq->q;
-
-	/* The read before was of another volume. */
-	if (q != r->volume->queue)
-		return false;
-	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
-	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
-		return false;
-	/* The hardware queue's last CPU is going offline and waits for us. */
-	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state) || wanted(r))
-		return false;
-	/*
-	 * The timeout handler may be looking at the read that just completed. It must not find the
-	 * next one under the same request, so a request that somebody else holds is not used again.
-	 * Whoever takes a reference after this point sees the idle state or the next read's
-	 * deadline.
-	 *
-	 * The state, set when the read completed or could not be issued, comes before the look at
-	 * the reference; the handler does it the other way round.
-	 */
-	smp_mb();
-	return atomic_read(&rq->ref) == 1;
-}
-
-/* Resets what the read before has left behind. */
-static void prepare_reissue(struct exo_read *r)
-{
-	struct request *rq = r->request;
-	u64 now;
-
-	/*
-	 * RQF_DONTPREP is a driver's mark that its part of the request is set up, for the read
-	 * before. The block layer reads it too: a marked request that the driver requeues goes
-	 * around the scheduler. The scheduler has finished with ours, so where there is one and the
-	 * driver does not use the mark, we set it.
-	 */
-	rq->rq_flags &= ~(RQF_DONTPREP | RQF_TIMED_OUT);
-	if (rq->rq_flags & RQF_SCHED_TAGS && !r->driver_preps)
-		rq->rq_flags |= RQF_DONTPREP;
-
-	if (rq->rq_flags & (RQF_IO_STAT | RQF_STATS)) {
-		now = ktime_get_ns();
-		rq->start_time_ns = now;
-#ifdef CONFIG_BLK_RQ_ALLOC_TIME
-		if (rq->alloc_time_ns)
-			rq->alloc_time_ns = now;
-#endif
-	}
-	prepare(r, false);
-}
-
-/* The disk's count of reads in flight; the completion takes it back and adds everything else. */
-static void account(struct request *rq, bool begin)
-{
-	if (!(rq->rq_flags & RQF_IO_STAT) || !rq->part)
-		return;
-	part_stat_lock();
-	if (begin)
-		part_stat_local_inc(rq->part, in_flight[0]);
-	else
-		part_stat_local_dec(rq->part, in_flight[0]);
-	part_stat_unlock();
-}
-
-static bool dispatch_stopped(const struct blk_mq_hw_ctx *hctx)
-{
-	return blk_queue_quiesced(hctx->queue) || test_bit(BLK_MQ_S_STOPPED, &hctx->state);
-}
-
 static blk_status_t queue_rq_unless_stopped(struct request *rq)
 {
 	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
 	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
 	blk_status_t status;
 
-	if (dispatch_stopped(hctx))
+	if (exo_reissue_stopped(hctx))
 		return BLK_STS_RESOURCE;
-	account(rq, true);
+	exo_reissue_account(rq, true);
 	status = rq->q->mq_ops->queue_rq(hctx, &bd);
 	if (status)
-		account(rq, false);
+		exo_reissue_account(rq, false);
 	return status;
 }
 
@@ -359,11 +222,13 @@ static enum exo_issue_result reissue(struct exo_read *r)
 	struct request *rq = r->request;
 	blk_status_t status;
 
-	prepare_reissue(r);
+	exo_reissue_reset(r);
+	prepare(r, false);
 	exo_issue_hand_over(r);
 	status = dispatch(rq);
 	/* The traversal may be gone. RCU keeps the volume's memory while we are in an interrupt. */
-	check_driver(volume);
+	if (unlikely(in_hardirq() && !irqs_disabled()))
+		exo_request_blame_driver(volume);
 	if (!status)
 		return exo_issue_handed_over(r);
 
@@ -412,11 +277,11 @@ enum exo_issue_result exo_request_issue(struct exo_read *r, enum exo_context con
 {
 	enum exo_issue_result result;
 
-	if (r->request && !reusable(r))
+	if (r->request && !exo_reissue_possible(r))
 		exo_request_release(r);
 	if (context == EXO_CONTEXT_COMPLETION &&
 	    (!r->request || !exo_request_direct_allowed() || !READ_ONCE(r->volume->direct) ||
-	     !no_lock_held_here()))
+	     !exo_reissue_no_lock_held()))
 		return EXO_ISSUE_DEFER;
 	if (r->request) {
 		result = reissue(r);
@@ -437,7 +302,7 @@ enum exo_issue_result exo_request_issue(struct exo_read *r, enum exo_context con
  */
 void exo_request_hole(struct exo_read *r)
 {
-	if (r->request && (++r->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !reusable(r)))
+	if (r->request && (++r->holes_in_a_row > EXO_HOLES_WITH_REQUEST || !exo_reissue_possible(r)))
 		exo_request_release(r);
 }
 

@@ -109,8 +109,14 @@ static bool ask(struct exo_traversal *t, struct exo_read *r)
 	return true;
 }
 
-/* Acts on what start or step returned. */
-static void take_verdict(struct exo_traversal *t, int verdict)
+/**
+ * exo_traversal_judge() - act on what start or step returned
+ * @t: driven by the caller
+ * @verdict: of the program
+ *
+ * Context: any.
+ */
+void exo_traversal_judge(struct exo_traversal *t, int verdict)
 {
 	u32 wished = t->wished;
 
@@ -151,7 +157,7 @@ void exo_traversal_begin(struct exo_traversal *t)
 		verdict = call(t, t->program->ops->start);
 	if (verdict == EXO_NEXT && !t->wished)
 		t->wished = BIT(0);
-	take_verdict(t, verdict);
+	exo_traversal_judge(t, verdict);
 }
 
 /* ---- a block ---- */
@@ -229,7 +235,7 @@ static void step(struct exo_traversal *t, struct exo_read *r)
 	/* The program may ask for the next read in r's own place, while it looks at r's block. */
 	verdict = call(t, t->program->ops->step);
 	trace_exo_hop(r->grant->id, hop->hop, hop->offset, hop->len, hole, verdict);
-	take_verdict(t, verdict);
+	exo_traversal_judge(t, verdict);
 }
 
 /* A set's grants count what was read of each; a grant alone is told at the end. */

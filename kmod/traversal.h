@@ -49,6 +49,7 @@ struct exo_traversal {
 	u16 engine;			/* EXO_ENGINE_*, not AUTO */
 	u16 engine_reason;
 	bool grant_expires;		/* deadline is the grant's, not the caller's */
+	bool plain;			/* one read at a time, of one grant, on its queue, without copies */
 	unsigned long deadline;		/* jiffies */
 	u64 started_ns;
 	struct bio origin;		/* for EXO_ENGINE_DISPATCH: whose cgroup its bios belong to */
@@ -123,6 +124,7 @@ static inline bool exo_traversal_polled(const struct exo_traversal *t)
 
 void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error);
 void exo_traversal_begin(struct exo_traversal *t);
+void exo_traversal_judge(struct exo_traversal *t, int verdict);
 void exo_traversal_take(struct exo_traversal *t, struct exo_read *read);
 enum exo_end exo_traversal_stopped(const struct exo_traversal *t);
 void exo_traversal_end(struct exo_traversal *t);

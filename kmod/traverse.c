@@ -211,6 +211,8 @@ static struct exo_traversal *create(const struct request *request)
 	t->user_result = arg->result;
 	t->user_blocks = arg->blocks;
 	refcount_set(&t->refs, 2);
+	t->plain = request->fan_out == 1 && !t->slots.set && !t->record &&
+		   t->engine != EXO_ENGINE_DISPATCH;
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		exo_submit_origin(&t->origin, request->volume);
 

@@ -145,15 +145,25 @@ exo_traverse Ways::request(uint32_t depth) const {
     return request;
 }
 
-void Ways::add_exo() {
-    ways_.push_back({polled_ ? "exo polled" : "exo completion", [this](uint32_t depth) {
+void Ways::add_traversal(const std::string& name, uint16_t engine) {
+    ways_.push_back({name, [this, engine](uint32_t depth) {
                          exo_traverse traverse = request(depth);
+                         traverse.engine = engine;
                          if (call(rig_.grant, EXO_GRANT_TRAVERSE, &traverse) != 0 ||
                              traverse.outcome.cause != EXO_END_DONE ||
                              traverse.outcome.hops != depth) {
                              fail("a traversal failed");
                          }
                      }});
+}
+
+void Ways::add_exo() {
+    if (polled_) {
+        add_traversal("exo polled", EXO_ENGINE_POLLED);
+    } else {
+        add_traversal("exo dispatch", EXO_ENGINE_DISPATCH);
+        add_traversal("exo completion", EXO_ENGINE_COMPLETION);
+    }
     ways_.push_back({polled_ ? "exo polled, through io_uring" : "exo completion, through io_uring",
                      [this](uint32_t depth) {
                          exo_traverse traverse = request(depth);
@@ -190,14 +200,21 @@ void Ways::add_exo() {
 }
 
 void Ways::add_floor() {
-    ways_.push_back(
-        {polled_ ? "floor polled" : "floor completion", [this](uint32_t depth) {
-             floor_chain chain = {
-                 .device_fd = raw_.get(), .depth = depth, .block_bytes = kBlock, .polled = polled_};
-             if (call(floor_, FLOOR_CHAIN, &chain) != 0) {
-                 fail("a chain of the floor failed");
-             }
-         }});
+    for (const bool by_block_layer : {false, true}) {
+        std::string name = polled_ ? "floor polled" : "floor completion";
+        name += by_block_layer ? ", through the block layer" : "";
+        ways_.push_back({name, [this, by_block_layer](uint32_t depth) {
+                             floor_chain chain = {.device_fd = raw_.get(),
+                                                  .depth = depth,
+                                                  .block_bytes = kBlock,
+                                                  .polled = polled_,
+                                                  .by_block_layer = by_block_layer,
+                                                  .reserved = 0};
+                             if (call(floor_, FLOOR_CHAIN, &chain) != 0) {
+                                 fail("a chain of the floor failed");
+                             }
+                         }});
+    }
 }
 
 }  // namespace exo::bench

@@ -39,6 +39,7 @@ class Ways {
 
     void add_reads();
     void add_io_uring();
+    void add_traversal(const std::string& name, uint16_t engine);
     void add_exo();
     void add_floor();
     exo_traverse request(uint32_t depth) const;

@@ -2,7 +2,8 @@
 /*
  * The least that a chain of dependent reads costs on a blk-mq driver: one request, issued again from
  * its own completion or by a caller who polls, with nothing between two reads but the offset that
- * the block holds. No program, no check and no limit stand in the way, so this is for measuring on
+ * the block holds. It goes straight to the driver, or through the block layer's own entry point for
+ * requests that somebody else prepared. No program, no check and no limit stand in the way, so this is for measuring on
  * a device that nobody else uses, by root, and not for anything else. The device's statistics stay
  * right, as those of every other way to read do.
  */
@@ -29,6 +30,7 @@ struct chain {
 	u32 block_bytes;
 	u32 left;			/* reads, with the one in flight */
 	bool polled;
+	bool by_block_layer;
 	bool arrived;			/* for the poller */
 	blk_status_t status;
 	struct bio bio;
@@ -57,6 +59,8 @@ static blk_status_t issue_again(struct chain *c)
 
 	aim(c, *(const u64 *)c->buffer);
 	rq->start_time_ns = ktime_get_ns();
+	if (c->by_block_layer)
+		return blk_insert_cloned_request(rq);
 	part_stat_lock();
 	part_stat_local_inc(rq->part, in_flight[0]);
 	part_stat_unlock();
@@ -161,6 +165,7 @@ static long floor_ioctl(struct file *file, unsigned int command, unsigned long a
 	c.block_bytes = arg.block_bytes;
 	c.left = arg.depth;
 	c.polled = arg.polled;
+	c.by_block_layer = arg.by_block_layer;
 	init_completion(&c.done);
 	ret = run(&c);
 	free_page((unsigned long)c.buffer);

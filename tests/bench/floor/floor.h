@@ -17,6 +17,8 @@ struct floor_chain {
 	__u32 depth;
 	__u32 block_bytes;
 	__u32 polled;			/* by the caller; else reissued in the completion */
+	__u32 by_block_layer;		/* reissued through it, not by the driver's queue_rq() */
+	__u32 reserved;
 };
 
 #define FLOOR_CHAIN	_IOW('F', 1, struct floor_chain)

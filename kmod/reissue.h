@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * When a request that a read has kept may be issued again, and what that takes: shared by request.c
+ * and hop.c. Reissue goes through the driver's queue_rq() under the same RCU protection as the block
+ * layer's own dispatch, so that quiescing the queue stops us too. The block layer's entry points
+ * would be wrong: they may hand the request to a scheduler that has already been told that it
+ * finished.
+ */
+#ifndef EXO_REISSUE_H
+#define EXO_REISSUE_H
+
+#include <linux/blk-mq.h>
+#include <linux/ktime.h>
+#include <linux/part_stat.h>
+#include <linux/sched.h>
+
+#include "read.h"
+#include "volume.h"
+
+/* Whether this is a hard interrupt that interrupted no holder of a lock, as said below. */
+static __always_inline bool exo_reissue_no_lock_interrupted(void)
+{
+	return preempt_count() == HARDIRQ_OFFSET + (is_idle_task(current) ? 1 : 0);
+}
+
+/*
+ * Drivers take their submission lock with a plain spin_lock(), so issuing from an interrupt
+ * deadlocks if the interrupted code, or the interrupt handler itself (virtio_blk), holds that lock.
+ * Holding a spinlock raises the preemption count; so a hard interrupt that finds nothing but itself
+ * in the count, or nothing but the idle task's own, interrupted no lock holder and holds none. In a
+ * task the count must be zero.
+ *
+ * It must not be spin_lock_irq() either, whose unlock lets interrupts into an interrupt handler.
+ * The drivers that are made for process context use it; see exo_request_volume_direct().
+ */
+static __always_inline bool exo_reissue_no_lock_held(void)
+{
+	if (in_hardirq())
+		return exo_reissue_no_lock_interrupted();
+	return !preempt_count() && !irqs_disabled();
+}
+
+/*
+ * Whether somebody is short of what the request holds: its tags, the driver's room, or the turn of
+ * requests that are queued, which comes when one is freed. A traversal of many hops would keep it
+ * from them for long, so it queues up again like everybody else.
+ */
+static __always_inline bool exo_reissue_wanted(const struct exo_read *r)
+{
+	const struct request *rq = r->request;
+	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
+
+	if (atomic_read(&r->volume->waiting) ||
+	    test_bit(BLK_MQ_S_SCHED_RESTART, &hctx->state) ||
+	    atomic_read(&hctx->tags->bitmap_tags.ws_active))
+		return true;
+	return rq->rq_flags & RQF_SCHED_TAGS &&
+	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
+}
+
+/*
+ * Whether the request may be used once more. If not, it must be given back at once, which is what
+ * somebody who freezes the queue is waiting for.
+ */
+static __always_inline bool exo_reissue_possible(struct exo_read *r)
+{
+	struct request *rq = r->request;
+	struct request_queue *q = rq->q;
+
+	/* The read before was of another volume. */
+	if (q != r->volume->queue)
+		return false;
+	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
+	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
+		return false;
+	/* The hardware queue's last CPU is going offline and waits for us. */
+	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state) || exo_reissue_wanted(r))
+		return false;
+	/*
+	 * The timeout handler may be looking at the read that just completed. It must not find the
+	 * next one under the same request, so a request that somebody else holds is not used again.
+	 * Whoever takes a reference after this point sees the idle state or the next read's
+	 * deadline.
+	 *
+	 * The state, set when the read completed or could not be issued, comes before the look at
+	 * the reference; the handler does it the other way round.
+	 */
+	smp_mb();
+	return atomic_read(&rq->ref) == 1;
+}
+
+/* Takes back what the read before has left in the request, and starts its time anew. */
+static __always_inline void exo_reissue_reset(struct exo_read *r)
+{
+	struct request *rq = r->request;
+	u64 now;
+
+	/*
+	 * RQF_DONTPREP is a driver's mark that its part of the request is set up, for the read
+	 * before. The block layer reads it too: a marked request that the driver requeues goes
+	 * around the scheduler. The scheduler has finished with ours, so where there is one and the
+	 * driver does not use the mark, we set it.
+	 */
+	rq->rq_flags &= ~(RQF_DONTPREP | RQF_TIMED_OUT);
+	if (rq->rq_flags & RQF_SCHED_TAGS && !r->driver_preps)
+		rq->rq_flags |= RQF_DONTPREP;
+
+	if (rq->rq_flags & (RQF_IO_STAT | RQF_STATS)) {
+		now = ktime_get_ns();
+		rq->start_time_ns = now;
+#ifdef CONFIG_BLK_RQ_ALLOC_TIME
+		if (rq->alloc_time_ns)
+			rq->alloc_time_ns = now;
+#endif
+	}
+}
+
+/* The disk's count of reads in flight; the completion takes it back and adds everything else. */
+static __always_inline void exo_reissue_account(struct request *rq, bool begin)
+{
+	if (!(rq->rq_flags & RQF_IO_STAT) || !rq->part)
+		return;
+	part_stat_lock();
+	if (begin)
+		part_stat_local_inc(rq->part, in_flight[0]);
+	else
+		part_stat_local_dec(rq->part, in_flight[0]);
+	part_stat_unlock();
+}
+
+static __always_inline bool exo_reissue_stopped(const struct blk_mq_hw_ctx *hctx)
+{
+	return blk_queue_quiesced(hctx->queue) || test_bit(BLK_MQ_S_STOPPED, &hctx->state);
+}
+
+/*
+ * Root may shrink the partition or the queue's limits under us. The block layer checks both before
+ * the entry points that a first issue uses.
+ */
+static __always_inline bool exo_reissue_in_bounds(const struct exo_volume *volume, u64 disk_offset, u32 len)
+{
+	return disk_offset + len <= bdev_nr_bytes(volume->bdev) &&
+	       len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue);
+}
+
+#endif /* EXO_REISSUE_H */
