@@ -53,8 +53,9 @@ std::string refusal(int code) {
         case EBUSY:
             return "the grant has as many in flight as it allows";
         case EOPNOTSUPP:
-            return "the device has no poll queues (load nvme with poll_queues=N), so polled mode "
-                   "is not possible";
+            return "this needs another engine: polled wants a device with poll queues (load nvme "
+                   "with poll_queues=N), completion one with a hardware queue, and in a cgroup with "
+                   "the io controller only dispatch will do";
         case EKEYREVOKED:
             return "the grant was revoked";
         case EKEYEXPIRED:
