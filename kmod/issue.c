@@ -59,9 +59,10 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 	enum exo_issue_result result;
 	u32 *count;
 
-	if (r->hole) {
+	if (r->hole || r->cached) {
 		exo_request_hole(r);
-		memset(r->buffer + r->piece_at, 0, r->piece_len);
+		if (!r->cached)
+			memset(r->buffer + r->piece_at, 0, r->piece_len);
 		r->status = BLK_STS_OK;
 		return EXO_ISSUE_ARRIVED;
 	}

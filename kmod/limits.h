@@ -23,6 +23,14 @@
 /* Grants of one set: the slots that a traversal has entered fit one word. */
 #define EXO_MAX_SLOTS			64U
 
+/*
+ * The node cache of a pin: its blocks (16 MiB at most), the largest that is kept, and how long one
+ * that was used often holds its place against others.
+ */
+#define EXO_MAX_CACHE_BLOCKS		4096U
+#define EXO_CACHE_BLOCK_BYTES		4096U
+#define EXO_CACHE_MOST_USED		64U
+
 /* Copies of the blocks that one traversal visited. */
 #define EXO_MAX_BLOCKS_BYTES		(1U << 20)
 

@@ -14,6 +14,7 @@
 #include <linux/uaccess.h>
 
 #include "audit.h"
+#include "cache.h"
 #include "grant.h"
 #include "ioctl.h"
 #include "limits.h"
@@ -48,6 +49,7 @@ static void pin_free(struct kref *ref)
 	struct exo_pinned *pin = container_of(ref, struct exo_pinned, ref);
 
 	WARN_ON_ONCE(!list_empty(&pin->grants));
+	exo_cache_free(pin->cache);
 	kvfree(pin->map_memory);
 	exo_volume_put(pin->volume);
 	kfree_rcu(pin, rcu);
@@ -177,6 +179,7 @@ int exo_pin_register(struct exo_ioctl_call *call)
 	ret = read_map(pin, arg->extents, arg->extent_count);
 	if (ret)
 		goto err_put;
+	pin->cache = exo_cache_create(arg->size_bytes);
 	/*
 	 * Once published the pin may be ended by another thread, so one more reference for the
 	 * answer.

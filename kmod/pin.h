@@ -20,6 +20,7 @@
 
 #include "extent_map.h"
 
+struct exo_cache;
 struct exo_grant;
 struct exo_ioctl_call;
 struct exo_volume;
@@ -35,6 +36,7 @@ struct exo_pinned {
 	struct exo_volume *volume;
 	struct exo_extent_map map;
 	void *map_memory;
+	struct exo_cache *cache;	/* NULL = none */
 	u64 id;
 	u64 ino;
 	u64 size_bytes;

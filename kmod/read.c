@@ -6,6 +6,7 @@
 #include <linux/blkdev.h>
 #include <linux/minmax.h>
 
+#include "cache.h"
 #include "extent_map.h"
 #include "grant.h"
 #include "pin.h"
@@ -90,6 +91,10 @@ enum exo_end exo_read_place(struct exo_read *r)
 	r->window_len = ((r->offset + r->len + mask) & ~mask) - r->window_start;
 	r->piece_at = 0;
 	r->read_device = false;
-	exo_read_next_piece(r);
+	r->cached = r->grant->pin->cache && exo_cache_get(r);
+	if (r->cached)
+		r->piece_len = r->window_len;
+	else
+		exo_read_next_piece(r);
 	return EXO_END_DONE;
 }

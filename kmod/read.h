@@ -53,6 +53,7 @@ struct exo_read {
 	u32 piece_len;
 	u64 disk_offset;		/* of the piece, on the volume */
 	bool hole;			/* the piece lies in one */
+	bool cached;			/* all of the read was in the node cache */
 	bool read_device;		/* a piece of this read did not */
 
 	/* Of the piece that is due, in flight or has arrived. */

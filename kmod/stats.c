@@ -41,6 +41,7 @@ void exo_stats_read(struct exo_stats *stats)
 		stats->issued_deferred += READ_ONCE(c->issued_deferred);
 		stats->issued_dispatched += READ_ONCE(c->issued_dispatched);
 		stats->holes += READ_ONCE(c->holes);
+		stats->cached += READ_ONCE(c->cached);
 		stats->bytes += READ_ONCE(c->bytes);
 		stats->io_errors += READ_ONCE(c->io_errors);
 		stats->denied_grants += READ_ONCE(c->denied_grants);

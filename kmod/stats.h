@@ -18,6 +18,7 @@ struct exo_counters {
 	u64 issued_deferred;
 	u64 issued_dispatched;
 	u64 holes;
+	u64 cached;
 	u64 bytes;
 	u64 io_errors;
 	u64 denied_grants;

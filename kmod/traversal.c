@@ -12,6 +12,7 @@
 #include <linux/ktime.h>
 #include <linux/percpu.h>
 
+#include "cache.h"
 #include "grant.h"
 #include "issue.h"
 #include "pin.h"
@@ -207,7 +208,7 @@ static void step(struct exo_traversal *t, struct exo_read *r)
 {
 	struct exo_hop *hop = &t->context.hop;
 	u8 *block = r->buffer + (r->offset - r->window_start);
-	bool hole = !r->read_device;
+	bool hole = !r->read_device && !r->cached;
 	u32 valid;
 	int verdict;
 
@@ -220,6 +221,7 @@ static void step(struct exo_traversal *t, struct exo_read *r)
 
 	note_read(t, r);
 	t->holes += hole;
+	t->cached += r->cached;
 	hop->offset = r->offset;
 	hop->len = valid;
 	hop->tag = r->tag;
@@ -241,7 +243,7 @@ static void step(struct exo_traversal *t, struct exo_read *r)
 /* A set's grants count what was read of each; a grant alone is told at the end. */
 static void count_piece(struct exo_traversal *t, struct exo_read *r)
 {
-	if (!r->hole) {
+	if (!r->hole && !r->cached) {
 		t->bytes += r->piece_len;
 		r->read_device = true;
 		if (t->slots.set)
@@ -274,8 +276,11 @@ void exo_traversal_take(struct exo_traversal *t, struct exo_read *r)
 	if (stop != EXO_END_DONE)
 		return exo_traversal_fail(t, stop, 0);
 	r->piece_at += r->piece_len;
-	if (r->piece_at == r->window_len)
+	if (r->piece_at == r->window_len) {
+		if (r->grant->pin->cache && !r->cached)
+			exo_cache_put(r);
 		return step(t, r);
+	}
 	exo_read_next_piece(r);
 	t->due |= BIT(r->index);
 }
@@ -295,6 +300,7 @@ static void count_end(const struct exo_traversal *t)
 	exo_count_add(issued_deferred, t->deferred);
 	exo_count_add(issued_dispatched, t->dispatched);
 	exo_count_add(holes, t->holes);
+	exo_count_add(cached, t->cached);
 	exo_count_add(bytes, t->bytes);
 	if (t->cause == EXO_END_IO)
 		exo_count(io_errors);

@@ -49,7 +49,7 @@ struct exo_traversal {
 	u16 engine;			/* EXO_ENGINE_*, not AUTO */
 	u16 engine_reason;
 	bool grant_expires;		/* deadline is the grant's, not the caller's */
-	bool plain;			/* one read at a time, of one grant, on its queue, without copies */
+	bool plain;			/* one read at a time, of one grant, on its queue, no copies kept */
 	unsigned long deadline;		/* jiffies */
 	u64 started_ns;
 	struct bio origin;		/* for EXO_ENGINE_DISPATCH: whose cgroup its bios belong to */
@@ -97,6 +97,7 @@ struct exo_traversal {
 	u32 poll_issued;
 	u32 dispatched;
 	u32 holes;
+	u32 cached;
 	u32 blocks_len;			/* bytes used in blocks */
 	u32 blocks_recorded;
 	u64 bytes;

@@ -212,7 +212,7 @@ static struct exo_traversal *create(const struct request *request)
 	t->user_blocks = arg->blocks;
 	refcount_set(&t->refs, 2);
 	t->plain = request->fan_out == 1 && !t->slots.set && !t->record &&
-		   t->engine != EXO_ENGINE_DISPATCH;
+		   !grant->pin->cache && t->engine != EXO_ENGINE_DISPATCH;
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		exo_submit_origin(&t->origin, request->volume);
 
@@ -327,6 +327,7 @@ int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *out
 		.slot = t->slot,
 		.engine = t->engine,
 		.engine_reason = t->engine_reason,
+		.cached = t->cached,
 	};
 	if (copy_to_user(u64_to_user_ptr(t->user_result), t->result, t->result_valid) ||
 	    copy_to_user(u64_to_user_ptr(t->user_blocks), t->blocks, t->blocks_len))

@@ -19,6 +19,7 @@ void add_stats(CLI::App& app, Context& context) {
                                             {"issued_deferred", s.issued_deferred},
                                             {"issued_polled", s.issued_polled},
                                             {"issued_dispatched", s.issued_dispatched},
+                                            {"cached", s.cached},
                                             {"holes", s.holes},
                                             {"bytes", s.bytes},
                                             {"io_errors", s.io_errors},

@@ -223,6 +223,7 @@ struct exo_stats {
 	__u64 volumes;			/* now */
 	__u64 programs;			/* now */
 	__u64 issued_dispatched;	/* reissued as bios by EXO_ENGINE_DISPATCH */
+	__u64 cached;			/* hops answered from a node cache, no read */
 };
 
 /*
@@ -456,7 +457,7 @@ struct exo_outcome {
 	__u32 slot;			/* of the set, that file_offset is in */
 	__u16 engine;			/* EXO_ENGINE_* that was used */
 	__u16 engine_reason;
-	__u32 reserved;
+	__u32 cached;			/* hops answered from the pin's node cache, no read */
 };
 
 /*

@@ -122,7 +122,7 @@ EXO_ASSERT_AT(exo_program_entry, attached_at_ns, 56);
 EXO_ASSERT_AT(exo_program_entry, in_flight, 64);
 EXO_ASSERT_AT(exo_program_entry, reserved, 68);
 
-EXO_ASSERT_SIZE(exo_stats, 160);
+EXO_ASSERT_SIZE(exo_stats, 168);
 EXO_ASSERT_AT(exo_stats, traversals, 0);
 EXO_ASSERT_AT(exo_stats, hops, 8);
 EXO_ASSERT_AT(exo_stats, issued_first, 16);
@@ -143,6 +143,7 @@ EXO_ASSERT_AT(exo_stats, pins, 128);
 EXO_ASSERT_AT(exo_stats, volumes, 136);
 EXO_ASSERT_AT(exo_stats, programs, 144);
 EXO_ASSERT_AT(exo_stats, issued_dispatched, 152);
+EXO_ASSERT_AT(exo_stats, cached, 160);
 
 EXO_ASSERT_SIZE(exo_audit_open, 8);
 EXO_ASSERT_AT(exo_audit_open, flags, 0);
@@ -228,7 +229,7 @@ EXO_ASSERT_AT(exo_outcome, dispatched, 64);
 EXO_ASSERT_AT(exo_outcome, slot, 68);
 EXO_ASSERT_AT(exo_outcome, engine, 72);
 EXO_ASSERT_AT(exo_outcome, engine_reason, 74);
-EXO_ASSERT_AT(exo_outcome, reserved, 76);
+EXO_ASSERT_AT(exo_outcome, cached, 76);
 
 EXO_ASSERT_SIZE(exo_traverse, 152);
 EXO_ASSERT_AT(exo_traverse, flags, 0);
