@@ -151,6 +151,20 @@ int revoke_id(Task& task) {
     return send(task, kDevice, EXO_IOC_GRANT_REVOKE, request);
 }
 
+int set_create(Task& task) {
+    Random& random = task.random;
+    std::array<int32_t, 80> grants = {};
+    for (int32_t& fd : grants) {
+        fd =
+            random.one_in(64) ? task.process.fds.any(random) : task.process.fds.any(random, kGrant);
+    }
+    exo_set_create request = {};
+    request.grant_fds = random.one_in(16) ? task.process.hot_address(random, sizeof(grants))
+                                          : address(grants.data());
+    request.count = random.pick<uint32_t>({0, 1, 1, 2, 2, 5, 16, 64, 65, 80});
+    return send_for_fd(task, kDevice, EXO_IOC_SET_CREATE, request, kSet);
+}
+
 /* ---- volume ---- */
 
 int bind_mount(Task& task) {
@@ -207,7 +221,7 @@ int grant_info(Task& task) {
 
 int traverse(Task& task) {
     exo_traverse request = make_traverse(task);
-    return send(task, kGrant, EXO_GRANT_TRAVERSE, request);
+    return send(task, task.random.one_in(3) ? kSet : kGrant, EXO_GRANT_TRAVERSE, request);
 }
 
 int batch(Task& task) {
@@ -223,7 +237,7 @@ int batch(Task& task) {
     request.traversals = address(task.batch.data());
     request.count = static_cast<uint32_t>(count);
     request.entry_bytes = sizeof(exo_traverse);
-    return send(task, kGrant, EXO_GRANT_BATCH, request);
+    return send(task, random.one_in(3) ? kSet : kGrant, EXO_GRANT_BATCH, request);
 }
 
 int derive(Task& task) {
@@ -280,6 +294,7 @@ constexpr Action kActions[] = {
     {"audit_open", 2, audit_open},
     {"release", 1, release},
     {"revoke_id", 3, revoke_id},
+    {"set_create", 8, set_create},
     {"bind_mount", 6, bind_mount},
     {"pin", 20, pin},
     {"unpin", 4, unpin},
@@ -383,6 +398,7 @@ exo_traverse make_traverse(Task& task) {
         random.pick<uint16_t>({EXO_ENGINE_AUTO, EXO_ENGINE_AUTO, EXO_ENGINE_AUTO,
                                EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH});
     request.fan_out = random.pick<uint16_t>({0, 0, 1, 2, 16});
+    request.slot = random.one_in(4) ? static_cast<uint32_t>(random.below(4)) : 0;
     return request;
 }
 

@@ -7,11 +7,14 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <thread>
 
 #include "rig.h"
@@ -34,11 +37,16 @@ class Fault {
     Fault(const Fault&) = delete;
     Fault& operator=(const Fault&) = delete;
 
-    // Whether it has happened.
-    bool stop() {
+    // Chances until it happens.
+    unsigned left() {
         char text[16] = {};
         // Reading is a user access, too: with one chance left it fails itself.
-        bool happened = pread(fd_, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
+        return pread(fd_, text, sizeof(text) - 1, 0) > 0 ? static_cast<unsigned>(atoi(text)) : 1;
+    }
+
+    // Whether it has happened.
+    bool stop() {
+        bool happened = left() == 0;
         set(0);
         return happened;
     }
@@ -60,7 +68,8 @@ bool definite(int ret) {
 
 // Calls act() with one fault after the other until it comes through without; undo() follows each.
 // Both run without faults first, so that what is allocated once for all is there.
-void sweep(const char* what, const std::function<int()>& act, const std::function<void()>& undo) {
+void sweep(const std::string& what, const std::function<int()>& act,
+           const std::function<void()>& undo) {
     CAPTURE(what);
     CHECK(act() >= 0);
     undo();
@@ -98,6 +107,7 @@ struct Request {
         traverse.fan_out = fan_out;
         traverse.program_id = program_id;
         traverse.hop_bytes = 65536;
+        traverse.timeout_ms = 30000;
         traverse.args = reinterpret_cast<uint64_t>(&args);
         traverse.args_len = sizeof(args);
         traverse.result = reinterpret_cast<uint64_t>(result.data());
@@ -187,15 +197,18 @@ TEST_CASE("pins, and what is made of them") {
             int ret = pin(rig.volume, kIno, kGeneration, 64 * 4096, {{0, 0, 64 * 4096}});
             CHECK((ret == 0 || ret == -EEXIST));
         });
-    Opened opened;
+    Fd opened;
     sweep(
         "EXO_IOC_GRANT_OPEN",
         [&] {
-            opened = rig.regrant();
-            return opened.error;
+            exo_grant_open request = {};
+            request.file_fd = rig.file.get();
+            int ret = call(exo, EXO_IOC_GRANT_OPEN, &request);
+            opened = Fd(ret);
+            return ret;
         },
         [&] {
-            opened.fd.reset();
+            opened.reset();
             CHECK(stats().grants <= 1);
         });
     rig.grant = std::move(rig.regrant().fd);
@@ -213,6 +226,20 @@ TEST_CASE("pins, and what is made of them") {
             derived.reset();
             CHECK(stats().grants == 1);
         });
+    std::array<int32_t, 16> grants = {};
+    grants.fill(rig.grant.get());
+    Fd set;
+    sweep(
+        "EXO_IOC_SET_CREATE",
+        [&] {
+            exo_set_create request = {};
+            request.grant_fds = reinterpret_cast<uint64_t>(grants.data());
+            request.count = static_cast<uint32_t>(grants.size());
+            int ret = call(exo, EXO_IOC_SET_CREATE, &request);
+            set = Fd(ret);
+            return ret;
+        },
+        [&] { set.reset(); });
     sweep(
         "EXO_GRANT_REVOKE",
         [&] {
@@ -348,6 +375,7 @@ TEST_CASE("traversals of a ring") {
 
 TEST_CASE("attaching a program") {
     drop_shared_programs();
+    libbpf_set_print(nullptr);
     std::string path = std::string(EXO_TEST_BPF_DIR) + "/test_stride.bpf.o";
     for (unsigned nth = 1; nth < kMostFaults; nth += 1 + nth / 16) {
         bpf_object* object = bpf_object__open_file(path.c_str(), nullptr);
@@ -369,6 +397,51 @@ TEST_CASE("attaching a program") {
         }
     }
     drop_shared_programs();  // waits until the module has none
+}
+
+// The kernel itself allocates most of what loading takes. The module's own part comes last.
+TEST_CASE("loading the module") {
+    const char* path = std::getenv("EXO_MODULE");
+    const char* given = std::getenv("EXO_MODULE_ARGS");
+    if (!path) {
+        return;
+    }
+    constexpr unsigned kMany = 1000000;
+    constexpr unsigned kOwn = 80;
+    std::string arguments = given ? given : "";
+    Fd file = open_path(path, O_RDONLY);
+    auto load = [&] {
+        return syscall(SYS_finit_module, file.get(), arguments.c_str(), 0) ? -errno : 0;
+    };
+    auto unload = [&] {
+        for (int i = 0; i < 500 && syscall(SYS_delete_module, "exo", O_NONBLOCK); i++) {
+            REQUIRE(errno != ENOENT);
+            std::this_thread::sleep_for(20ms);
+        }
+    };
+    drop_shared_programs();
+    unload();
+    Fault count(kMany);
+    int ret = load();
+    unsigned chances = kMany - count.left();
+    count.stop();
+    REQUIRE(ret == 0);
+    unload();
+    unsigned refused = 0;
+    for (unsigned nth = chances > kOwn ? chances - kOwn : 1; nth <= chances; nth++) {
+        CAPTURE(nth);
+        Fault fault(nth);
+        ret = load();
+        fault.stop();
+        CHECK(definite(ret));
+        refused += ret != 0;
+        if (ret == 0) {
+            unload();
+        }
+    }
+    REQUIRE(load() == 0);
+    MESSAGE("loading: " << chances << " faults, the last " << kOwn << " tried, " << refused
+                        << " of them refused");
 }
 
 TEST_SUITE_END();

@@ -122,7 +122,7 @@ int fds_duplicate(Task& task) {
 
 // A message is the kind in one byte, with one fd.
 int fds_send(Task& task) {
-    Kind kind = task.random.pick({kVolume, kGrant, kGrant, kGrant, kAudit, kFile});
+    Kind kind = task.random.pick({kVolume, kGrant, kGrant, kSet, kAudit, kFile});
     int fd = task.process.fds.any(task.random, kind);
     if (fd < 0) {
         return -EBADF;
@@ -168,7 +168,7 @@ int fds_receive(Task& task) {
 // What else one can do with a file descriptor, but nothing that writes to the disk.
 int fds_poke(Task& task) {
     Random& random = task.random;
-    Kind kind = random.pick({kDevice, kVolume, kGrant, kGrant, kAudit, kAudit});
+    Kind kind = random.pick({kDevice, kVolume, kGrant, kSet, kAudit, kAudit});
     int fd = task.process.fds.any(random, kind);
     auto* hot = reinterpret_cast<void*>(task.process.hot_address(random, 8192));
     pollfd entry = {.fd = fd, .events = static_cast<short>(random.next()), .revents = 0};

@@ -41,7 +41,18 @@ class Random {
     uint64_t state_;
 };
 
-enum Kind : unsigned { kDevice, kVolume, kGrant, kAudit, kFile, kDisk, kFolder, kOther, kKinds };
+enum Kind : unsigned {
+    kDevice,
+    kVolume,
+    kGrant,
+    kSet,
+    kAudit,
+    kFile,
+    kDisk,
+    kFolder,
+    kOther,
+    kKinds
+};
 
 constexpr size_t kMaxActions = 64;
 constexpr size_t kMaxPrograms = 16;

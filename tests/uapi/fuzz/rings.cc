@@ -43,8 +43,8 @@ io_uring_sqe* Ring::next(uint8_t opcode, int fd) {
 
 bool Ring::push_traversal(Task& task) {
     Random& random = task.random;
-    int fd =
-        random.one_in(24) ? task.process.fds.any(random) : task.process.fds.any(random, kGrant);
+    int fd = random.one_in(24) ? task.process.fds.any(random)
+                               : task.process.fds.any(random, random.one_in(3) ? kSet : kGrant);
     io_uring_sqe* sqe = next(IORING_OP_URING_CMD, fd);
     if (!sqe) {
         return false;
