@@ -7,6 +7,7 @@
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/jiffies.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -128,6 +129,28 @@ static int make_areas(struct exo_traversal *t, const struct exo_traverse *arg)
 	return copy_from_user(t->args, u64_to_user_ptr(arg->args), arg->args_len) ? -EFAULT : 0;
 }
 
+/*
+ * Physically contiguous and aligned to its size, as slab objects of a power of two are too; a page for
+ * less than that would take longer to zero than all else together. Zeroed, because a device that
+ * answers short must not show what it held before.
+ */
+static u8 *make_buffer(u32 bytes)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
+
+	if (bytes < PAGE_SIZE)
+		return kmalloc(roundup_pow_of_two(bytes), gfp);
+	return alloc_pages_exact(bytes, gfp);
+}
+
+static void free_buffer(u8 *buffer, u32 bytes)
+{
+	if (bytes < PAGE_SIZE)
+		kfree(buffer);
+	else if (buffer)
+		free_pages_exact(buffer, bytes);
+}
+
 static int make_reads(struct exo_traversal *t)
 {
 	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1) {
@@ -136,9 +159,7 @@ static int make_reads(struct exo_traversal *t)
 
 		r->traversal = t;
 		r->index = i;
-		/* Zeroed, because a device that answers short must not show what it held before. */
-		r->buffer = alloc_pages_exact(t->hop_bytes,
-					      GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+		r->buffer = make_buffer(t->hop_bytes);
 		if (!r->buffer)
 			return -ENOMEM;
 	}
@@ -396,12 +417,8 @@ void exo_traverse_free(struct exo_traversal *t)
 	hrtimer_cancel(&t->retry);
 	bio_uninit(&t->origin);
 	kvfree(t->area);
-	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1) {
-		u8 *buffer = t->reads[__ffs(lanes)].buffer;
-
-		if (buffer)
-			free_pages_exact(buffer, t->hop_bytes);
-	}
+	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1)
+		free_buffer(t->reads[__ffs(lanes)].buffer, t->hop_bytes);
 	if (t->slots.set)
 		exo_set_put(t->slots.set);
 	else
