@@ -20,6 +20,7 @@
 #include "request.h"
 #include "set.h"
 #include "stats.h"
+#include "tenant.h"
 #include "volume.h"
 
 static int info(struct exo_ioctl_call *call)
@@ -30,7 +31,7 @@ static int info(struct exo_ioctl_call *call)
 		.abi_version = EXO_ABI_VERSION,
 		.features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
 			    EXO_FEATURE_DERIVE | EXO_FEATURE_DISPATCH | EXO_FEATURE_FAN_OUT |
-			    EXO_FEATURE_SETS |
+			    EXO_FEATURE_SETS | EXO_FEATURE_TENANTS |
 			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0) |
 			    (exo_request_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
@@ -56,7 +57,7 @@ static int stats(struct exo_ioctl_call *call)
 static const struct exo_ioctl device_ioctls[] = {
 	EXO_IOCTL(EXO_IOC_INFO, sizeof(struct exo_info), info),
 	EXO_IOCTL(EXO_IOC_ATTACH, sizeof(struct exo_attach), exo_volume_attach),
-	EXO_IOCTL(EXO_IOC_GRANT_OPEN, sizeof(struct exo_grant_open), exo_grant_open),
+	EXO_IOCTL(EXO_IOC_GRANT_OPEN, offsetof(struct exo_grant_open, weight), exo_grant_open),
 	EXO_IOCTL(EXO_IOC_PROGRAM_FIND, sizeof(struct exo_program_find), exo_program_find),
 	EXO_IOCTL(EXO_IOC_LIST, sizeof(struct exo_list), exo_list_ioctl),
 	EXO_IOCTL(EXO_IOC_STATS, sizeof(struct exo_stats), stats),
@@ -64,6 +65,7 @@ static const struct exo_ioctl device_ioctls[] = {
 	EXO_IOCTL(EXO_IOC_RELEASE, sizeof(struct exo_release), exo_volume_release),
 	EXO_IOCTL(EXO_IOC_GRANT_REVOKE, sizeof(struct exo_revoke_id), exo_grant_revoke_id),
 	EXO_IOCTL(EXO_IOC_SET_CREATE, sizeof(struct exo_set_create), exo_set_create),
+	EXO_IOCTL(EXO_IOC_TENANT_SET, sizeof(struct exo_tenant_set), exo_tenant_set),
 };
 
 static long device_ioctl(struct file *file, unsigned int command, unsigned long arg)

@@ -21,6 +21,7 @@
 #include "limits.h"
 #include "pin.h"
 #include "stats.h"
+#include "volume.h"
 
 /* ---- derive ---- */
 
@@ -44,6 +45,9 @@ static int weaken(const struct exo_grant *parent, const struct exo_grant_derive 
 				       parent->in_flight_limit),
 		.rights = arg->rights ?: parent->rights,
 		.program_id = arg->program_id ?: parent->program_id,
+		.weight = min(arg->weight ?: parent->weight, parent->weight),
+		.rate_reads = min_not_zero(arg->rate_reads, parent->rate.reads),
+		.rate_bytes = min_not_zero(arg->rate_bytes, parent->rate.bytes),
 		.expires = parent->expires,
 		.expires_at = parent->expires_at,
 		.expires_at_ns = parent->expires_at_ns,
@@ -205,6 +209,7 @@ static void cut(struct revocation *r)
 		r->in_flight += atomic_read(&grant->in_flight);
 	}
 	wake_up_all(&pin->wait);
+	exo_fair_look(&pin->volume->fair);
 	exo_count_add(revoked_grants, r->revoked);
 }
 

@@ -11,12 +11,14 @@
 #include <linux/hrtimer.h>
 #include <linux/delay.h>
 #include <linux/ktime.h>
-#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched/signal.h>
 
+#include "budget.h"
 #include "clock.h"
 #include "drive.h"
+#include "fair.h"
+#include "grant.h"
 #include "hop.h"
 #include "issue.h"
 #include "limits.h"
@@ -34,11 +36,33 @@ static bool several(const struct exo_traversal *t)
 
 /* ---- events ---- */
 
-/* Takes a read out of flight; with several at once the caller must drive. */
-static void saw(struct exo_traversal *t, const struct exo_read *r)
+/*
+ * Takes a read out of flight; with several at once the caller must drive. One that waited for its
+ * turn has it now, or must not wait any longer.
+ */
+static void saw(struct exo_traversal *t, struct exo_read *r)
 {
 	t->in_flight &= ~BIT(r->index);
-	t->arrived |= BIT(r->index);
+	if (unlikely(r->waits)) {
+		r->waits = false;
+		t->due |= BIT(r->index);
+	} else {
+		exo_fair_arrived(&r->turn);
+		t->arrived |= BIT(r->index);
+	}
+}
+
+/* An ending traversal does not wait for turns that it has no use for. */
+static void wait_no_longer(struct exo_traversal *t)
+{
+	for (u32 lanes = t->in_flight; lanes; lanes &= lanes - 1) {
+		struct exo_read *r = &t->reads[__ffs(lanes)];
+
+		if (!r->waits || !exo_fair_leave(&r->turn))
+			continue;
+		r->waits = false;
+		t->in_flight &= ~BIT(r->index);
+	}
 }
 
 /* Whether the caller, who has a read that arrived, drives from now on. */
@@ -249,6 +273,7 @@ static void run(struct exo_traversal *t, enum exo_context context)
 			t->due = 0;
 			if (t->arrived)
 				continue;
+			wait_no_longer(t);
 			if (!t->in_flight) {
 				end(t, context);
 				return;
@@ -297,7 +322,19 @@ static void run(struct exo_traversal *t, enum exo_context context)
 
 static void run_work(struct work_struct *work)
 {
-	run(container_of(work, struct exo_traversal, work), EXO_CONTEXT_WORKER);
+	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
+	struct exo_grant *grant = t->slots.grants[0];
+	unsigned long switches = current->nvcsw;
+	bool urgent = !t->in_background;
+	u64 begun = exo_clock();
+
+	/* The traversal may be gone afterwards, and its tenant with it. */
+	exo_grant_get(grant);
+	run(t, EXO_CONTEXT_WORKER);
+	/* One that slept in between has not spent that time. */
+	if (current->nvcsw == switches)
+		exo_budget_charge(grant->tenant, exo_clock() - begun, urgent);
+	exo_grant_put(grant);
 }
 
 /* ---- completions ---- */
@@ -321,7 +358,10 @@ static void go_on(struct exo_read *r, bool here)
 
 	if (hop == EXO_HOP_GONE || (hop == EXO_HOP_OTHER && !take_over(r)))
 		return;
-	t->in_background = false;
+	t->in_background = !here;
+	/* What waits for a CPU needs no place in the device. */
+	if (!here)
+		exo_fair_done(&r->turn);
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		dispatch_later(t);
 	else if (here)
@@ -330,42 +370,50 @@ static void go_on(struct exo_read *r, bool here)
 		defer(t);
 }
 
-/* What this CPU has spent in interrupts with traversals since the window began, in exo_clock(). */
-struct interrupt_time {
-	u64 window_start;
-	u64 spent;
-};
-
-static DEFINE_PER_CPU(struct interrupt_time, interrupt_time);
-static u64 interrupt_window __ro_after_init;
-static u64 interrupt_budget __ro_after_init;
-
 /**
  * exo_drive_arrived() - the read in flight has completed
  * @r: must not be touched afterwards, nor its traversal
- *
- * An interrupt handler that is itself interrupted by another one may count a moment twice.
  *
  * Context: the driver's completion, whatever that is.
  */
 void exo_drive_arrived(struct exo_read *r)
 {
-	struct interrupt_time *time;
-	u64 begun;
+	struct exo_stay stay;
+	bool here;
 
 	/* A task can be preempted; it needs no bound, and may change the CPU. */
 	if (!in_hardirq() && !in_serving_softirq()) {
 		go_on(r, true);
 		return;
 	}
-	begun = exo_clock();
-	time = this_cpu_ptr(&interrupt_time);
-	if (begun - time->window_start >= interrupt_window) {
-		time->window_start = begun;
-		time->spent = 0;
+	here = exo_budget_enter(&stay, r->traversal);
+	go_on(r, here);
+	if (here)
+		exo_budget_leave(&stay);
+}
+
+void exo_fair_go(struct exo_turn *turn)
+{
+	struct exo_read *r = container_of(turn, struct exo_read, turn);
+	struct exo_traversal *t = r->traversal;
+
+	if (exo_traversal_polled(t)) {
+		atomic_set_release(&r->phase, EXO_PHASE_ARRIVED);
+		return;
 	}
-	go_on(r, time->spent < interrupt_budget);
-	time->spent += exo_clock() - begun;
+	if (!take_over(r))
+		return;
+	if (t->engine == EXO_ENGINE_DISPATCH)
+		dispatch_later(t);
+	else
+		defer(t);
+}
+
+bool exo_fair_must_not_wait(const struct exo_turn *turn)
+{
+	const struct exo_read *r = container_of(turn, struct exo_read, turn);
+
+	return exo_traversal_stopped(r->traversal) != EXO_END_DONE;
 }
 
 /* Looks for the only read of a traversal, and takes it if it is like most. */
@@ -472,8 +520,7 @@ void exo_drive_init(struct exo_traversal *t)
 int __init exo_workers_init(void)
 {
 	exo_clock_init();
-	interrupt_window = exo_clock_ticks(EXO_INTERRUPT_WINDOW_NS);
-	interrupt_budget = exo_clock_ticks(EXO_INTERRUPT_BUDGET_NS);
+	exo_budget_init();
 
 	/* On the CPU whose completion asks, at high priority: the application waits for it. */
 	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Opens grants after all checks and counts what is in flight on each. Weaker ones made of them, and
- * taking those back, are derive.c's, the fd over a grant grant_fd.c's, what runs on it traversal.c's.
+ * taking those back, are derive.c's, the fd over a grant grant_fd.c's, what runs on it
+ * traversal.c's.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -18,6 +19,7 @@
 #include "ioctl.h"
 #include "limits.h"
 #include "stats.h"
+#include "tenant.h"
 #include "user.h"
 #include "volume.h"
 
@@ -66,6 +68,8 @@ void exo_grant_put(struct exo_grant *grant)
 	/* A derived grant holds its parent, which may have been closed long ago. */
 	while (grant && kref_put(&grant->ref, grant_unlink)) {
 		parent = grant->parent;
+		/* The pin holds the volume, which the tenant needs. */
+		exo_tenant_put(grant->tenant);
 		exo_pin_put(grant->pin);
 		/* A listing may be looking at the grant and at its pid. */
 		call_rcu(&grant->rcu, grant_free_rcu);
@@ -77,8 +81,8 @@ void exo_grant_put(struct exo_grant *grant)
  * exo_grant_enter() - begin a traversal
  * @grant: referenced by the caller
  *
- * The increment comes before the look at the state of grant and pin, and a cut comes before the look
- * at the count (see pin.c and derive.c), so one of the two always notices the other.
+ * The increment comes before the look at the state of grant and pin, and a cut comes before the
+ * look at the count (see pin.c and derive.c), so one of the two always notices the other.
  *
  * Context: any.
  * Return: 0; -EKEYREVOKED it was cut; -EKEYEXPIRED; -EAGAIN the in-flight limit is reached.
@@ -235,6 +239,24 @@ int exo_grant_range(const struct exo_pinned *pin, u64 start, u64 len, u64 first,
 	return 0;
 }
 
+/*
+ * What is read counts for the rates of all ancestors, or deriving would multiply them. One that is
+ * no lower than the parent's needs no count of its own.
+ */
+static void set_rate(struct exo_grant *grant, const struct exo_grant_terms *terms)
+{
+	const struct exo_grant *parent = grant->parent;
+	struct exo_rate *rate = &grant->rate;
+
+	exo_rate_init(rate, terms->rate_reads, terms->rate_bytes);
+	rate->above = parent ? parent->rate_above : NULL;
+	if (rate->reads != (parent ? parent->rate.reads : 0) ||
+	    rate->bytes != (parent ? parent->rate.bytes : 0))
+		grant->rate_above = rate;
+	else
+		grant->rate_above = rate->above;
+}
+
 static void set_range(struct exo_grant *grant, const struct exo_grant_terms *terms)
 {
 	const struct exo_pinned *pin = grant->pin;
@@ -273,12 +295,19 @@ static struct exo_grant *grant_create(struct exo_pinned *pin, struct exo_grant *
 	grant->opened_at_ns = ktime_get_real_ns();
 	grant->uid = current_uid();
 	get_task_comm(grant->comm, current);
+	grant->weight = terms->weight;
 	set_range(grant, terms);
+	set_rate(grant, terms);
 
+	grant->tenant = exo_tenant_get(pin->volume);
+	if (IS_ERR(grant->tenant)) {
+		ret = PTR_ERR(grant->tenant);
+		goto err_free;
+	}
 	grant->user = exo_user_charge(grant->uid);
 	if (IS_ERR(grant->user)) {
 		ret = PTR_ERR(grant->user);
-		goto err_free;
+		goto err_tenant;
 	}
 	grant->id = atomic64_inc_return(&last_grant_id);
 	/* Reserved now, shown when nothing can fail any more. */
@@ -300,6 +329,8 @@ err_release:
 	xa_release(&exo_grants, grant->id);
 err_uncharge:
 	exo_user_uncharge(grant->user);
+err_tenant:
+	exo_tenant_put(grant->tenant);
 err_free:
 	kfree(grant);
 	return ERR_PTR(ret);
@@ -342,6 +373,9 @@ static int open_checked(struct exo_ioctl_call *call, struct request *request)
 		.in_flight_limit = min(arg->in_flight_limit ?: EXO_DEFAULT_IN_FLIGHT,
 				       EXO_MAX_IN_FLIGHT),
 		.rights = EXO_RIGHTS_ALL,
+		.weight = min(arg->weight ?: EXO_DEFAULT_WEIGHT, EXO_MAX_WEIGHT),
+		.rate_reads = arg->rate_reads,
+		.rate_bytes = arg->rate_bytes,
 	};
 	struct exo_pinned *pin;
 	int ret;
@@ -427,4 +461,8 @@ void exo_grant_fill_entry(const struct exo_grant *grant, struct exo_grant_entry 
 	entry->rights = grant->rights;
 	entry->program_id = grant->program_id;
 	entry->in_flight_limit = grant->in_flight_limit;
+	entry->weight = grant->weight;
+	entry->tenant_id = grant->tenant->id;
+	entry->rate_reads = grant->rate.reads;
+	entry->rate_bytes = grant->rate.bytes;
 }

@@ -21,9 +21,11 @@
 #include <linux/exo.h>
 
 #include "pin.h"
+#include "rate.h"
 
 struct exo_actor;
 struct exo_ioctl_call;
+struct exo_tenant;
 struct exo_user;
 struct pid;
 
@@ -40,6 +42,9 @@ struct exo_grant {
 	u32 in_flight_limit;
 	u32 rights;			/* EXO_RIGHT_* */
 	u32 program_id;			/* the only one it runs; 0 = any */
+	u32 weight;			/* among its tenant's grants */
+	struct exo_tenant *tenant;	/* holds a reference */
+	struct exo_rate *rate_above;	/* the first to keep: its own or an ancestor's; NULL = none */
 	bool expires;
 	unsigned long expires_at;	/* jiffies */
 	u64 expires_at_ns;		/* CLOCK_REALTIME, for people; 0 = never */
@@ -64,6 +69,10 @@ struct exo_grant {
 	atomic64_t traversals;
 	atomic64_t hops;
 	atomic64_t bytes;
+
+	/* Guarded by volume->fair.lock. */
+	u64 finish ____cacheline_aligned_in_smp;	/* virtual time of the last turn's end */
+	struct exo_rate rate;
 };
 
 /* What a new grant may do; a derived one never more than its parent. */
@@ -74,6 +83,9 @@ struct exo_grant_terms {
 	u32 in_flight_limit;
 	u32 rights;
 	u32 program_id;
+	u32 weight;
+	u32 rate_reads;			/* per second; 0 = no limit */
+	u64 rate_bytes;
 	bool expires;
 	unsigned long expires_at;
 	u64 expires_at_ns;

@@ -18,9 +18,9 @@ static int grant_info(struct exo_ioctl_call *call)
 }
 
 static const struct exo_ioctl grant_ioctls[] = {
-	EXO_IOCTL(EXO_GRANT_INFO, sizeof(struct exo_grant_entry), grant_info),
+	EXO_IOCTL(EXO_GRANT_INFO, offsetof(struct exo_grant_entry, weight), grant_info),
 	EXO_IOCTL(EXO_GRANT_TRAVERSE, sizeof(struct exo_traverse), exo_traverse_ioctl),
-	EXO_IOCTL(EXO_GRANT_DERIVE, sizeof(struct exo_grant_derive), exo_grant_derive),
+	EXO_IOCTL(EXO_GRANT_DERIVE, offsetof(struct exo_grant_derive, weight), exo_grant_derive),
 	EXO_IOCTL(EXO_GRANT_REVOKE, sizeof(struct exo_grant_revoke), exo_grant_revoke),
 	EXO_IOCTL(EXO_GRANT_BATCH, sizeof(struct exo_batch), exo_traverse_batch_ioctl),
 };

@@ -9,6 +9,7 @@
 #include <linux/preempt.h>
 
 #include "extent_map.h"
+#include "fair.h"
 #include "grant.h"
 #include "hop.h"
 #include "issue.h"
@@ -38,6 +39,7 @@ static __always_inline int step(struct exo_traversal *t, struct exo_read *r, boo
 
 	t->pause_us = EXO_RETRY_MIN_US;
 	t->in_flight = 0;
+	exo_fair_arrived(&r->turn);
 	t->bytes += r->piece_len;
 	t->offset = r->offset;
 	t->len = r->len;
@@ -139,7 +141,7 @@ static __always_inline enum exo_hop_result hop(struct exo_read *r, bool polled)
 		atomic_set(&r->phase, EXO_PHASE_OWNED);
 	verdict = step(t, r, polled);
 	if (verdict != EXO_NEXT || t->wished != BIT(0) || r->slot != t->slot ||
-	    t->asked >= t->hop_limit ||
+	    t->asked >= t->hop_limit || !exo_fair_is_free(&r->turn, &volume->fair, r->grant) ||
 	    !find(t, r, &window_start, &window_len, &disk_offset) ||
 	    !exo_reissue_in_bounds(volume, disk_offset, window_len) ||
 	    !exo_reissue_possible(r) || exo_reissue_stopped(rq->mq_hctx)) {

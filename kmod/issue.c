@@ -6,6 +6,7 @@
 #include <linux/blkdev.h>
 
 #include "drive.h"
+#include "fair.h"
 #include "issue.h"
 #include "reissue.h"
 #include "request.h"
@@ -44,6 +45,24 @@ static bool in_bounds(const struct exo_read *r)
 	       exo_reissue_in_bounds(r->volume, r->disk_offset, r->piece_len);
 }
 
+/*
+ * It is not the read's turn, or is it? While it waits it keeps nothing that others could use, and
+ * counts as in flight: exo_fair_go() makes it an event, after which it is due again.
+ */
+static enum exo_issue_result wait_for_turn(struct exo_read *r)
+{
+	enum exo_end stop = exo_traversal_stopped(r->traversal);
+
+	if (stop != EXO_END_DONE)
+		return exo_issue_failed(r, stop, 0);
+	exo_request_release(r);
+	r->waits = true;
+	if (!exo_fair_wait(&r->turn))
+		return EXO_ISSUE_GONE;
+	r->waits = false;
+	return EXO_ISSUE_ARRIVED;
+}
+
 /**
  * exo_issue() - read the piece that is due, or answer it if it lies in a hole
  * @r: of a traversal that the caller drives, not in flight
@@ -60,6 +79,7 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 	u32 *count;
 
 	if (r->hole || r->cached) {
+		exo_fair_done(&r->turn);
 		exo_request_hole(r);
 		if (!r->cached)
 			memset(r->buffer + r->piece_at, 0, r->piece_len);
@@ -69,6 +89,11 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 	r->holes_in_a_row = 0;
 	if (!in_bounds(r))
 		return exo_issue_failed(r, EXO_END_IO, -EIO);
+	if (!exo_fair_ask(&r->turn, &r->volume->fair, r->grant, r->piece_len)) {
+		result = wait_for_turn(r);
+		if (result != EXO_ISSUE_ARRIVED)
+			return result;
+	}
 
 	/* Counted before, since afterwards the traversal may be gone. */
 	count = counter(t, context);
@@ -76,6 +101,8 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 	result = t->engine == EXO_ENGINE_DISPATCH ? exo_submit(r) : exo_request_issue(r, context);
 	if (result == EXO_ISSUE_DEFER || result == EXO_ISSUE_BUSY || result == EXO_ISSUE_FAILED)
 		--*count;
+	if (result == EXO_ISSUE_BUSY)
+		exo_fair_again(&r->turn);
 	return result;
 }
 
@@ -89,6 +116,7 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
  */
 void exo_issue_idle(struct exo_read *r)
 {
+	exo_fair_done(&r->turn);
 	exo_request_release(r);
 }
 
@@ -100,6 +128,7 @@ void exo_issue_idle(struct exo_read *r)
  */
 void exo_issue_end(struct exo_read *r)
 {
+	exo_fair_done(&r->turn);
 	exo_request_end(r);
 	bio_uninit(&r->bio);
 }

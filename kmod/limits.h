@@ -50,6 +50,46 @@
 /* Grants derived one from another: a chain of that length is walked when the last one goes. */
 #define EXO_MAX_DERIVE_DEPTH		16U
 
+/*
+ * Weights of tenants, and of a tenant's grants. A turn's cost is its bytes, but at least so many as
+ * of which a drive does not take notice, shifted by so much that the largest weight still tells
+ * them apart.
+ */
+#define EXO_DEFAULT_WEIGHT		EXO_WEIGHT_DEFAULT
+#define EXO_MAX_WEIGHT			EXO_WEIGHT_MAX
+#define EXO_FAIR_LEAST_BYTES		4096U
+#define EXO_FAIR_SHIFT			16
+
+/*
+ * Reads in service of a volume that tenants share. A read that comes when so many are in service
+ * waits for one of them, and then behind the rest in the drive; fewer leave a drive idle that works
+ * on many at once.
+ */
+#define EXO_DEFAULT_FAIR_DEPTH		32U
+#define EXO_MAX_FAIR_DEPTH		1024U
+
+/*
+ * For so long a place is kept for a tenant that is behind; by default about as long as a process
+ * needs to ask again.
+ */
+#define EXO_DEFAULT_FAIR_KEEP_US	500U
+#define EXO_MAX_FAIR_KEEP_US		10000U
+
+/* A tenant that has read within so long counts as one that shares. */
+#define EXO_ACTIVE_MS			100U
+
+/*
+ * Those that wait for their turn are looked at so often, whether they were revoked, cancelled or
+ * have run out of time. So many are served or looked at under one lock; the next ones come so much
+ * later.
+ */
+#define EXO_FAIR_LOOK_MS		10U
+#define EXO_FAIR_BURST			64U
+#define EXO_FAIR_AGAIN_US		50U
+
+/* What may be read above a rate after a pause, and how late a timer may be without loss. */
+#define EXO_RATE_BURST_NS		(20ULL * NSEC_PER_MSEC)
+
 /* Revocation: the longest grace period, and how long the drain waits for the device. */
 #define EXO_MAX_GRACE_MS		60000U
 #define EXO_DRAIN_TIMEOUT_MS		60000U
@@ -72,6 +112,22 @@
  */
 #define EXO_INTERRUPT_WINDOW_NS		(4U * NSEC_PER_MSEC)
 #define EXO_INTERRUPT_BUDGET_NS		(2U * NSEC_PER_MSEC)
+
+/* All tenants of a CPU together, while one more comes; and the windows that one may owe. */
+#define EXO_INTERRUPT_MOST_NS		(3U * NSEC_PER_MSEC)
+#define EXO_INTERRUPT_DEBT_WINDOWS	64U
+
+/*
+ * How long a completion may take in an interrupt, its step above all. A program is left to workers
+ * when so many more of its last ones were slow than one in EXO_HEAT_OF_SLOW + 1, which a CPU that
+ * is a virtual one and not run at times does not reach.
+ */
+#define EXO_DEFAULT_STEP_BUDGET_US	500U
+#define EXO_MIN_STEP_BUDGET_US		10U
+#define EXO_MAX_STEP_BUDGET_US		10000U
+#define EXO_HEAT_OF_SLOW		16
+#define EXO_HEAT_LIMIT			512
+#define EXO_HEAT_SLOTS			16U
 
 /* Blocks in holes after which a traversal gives back the request that it is not using. */
 #define EXO_HOLES_WITH_REQUEST		4U

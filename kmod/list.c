@@ -18,6 +18,7 @@
 #include "list.h"
 #include "pin.h"
 #include "program_ops.h"
+#include "tenant.h"
 #include "volume.h"
 
 /* Ids index xarrays, whose indices are longs. */
@@ -28,27 +29,28 @@ union list_entry {
 	struct exo_pin_entry pin;
 	struct exo_grant_entry grant;
 	struct exo_program_entry program;
+	struct exo_tenant_entry tenant;
 };
 
 /*
  * Fills @entry from an object unless the caller may not see it or did not ask for it.
  * Called under rcu_read_lock(), which keeps the object and what it refers to.
  */
-typedef bool (*fill_fn)(const void *object, u32 volume_id, bool all_users, union list_entry *entry);
+typedef bool (*fill_fn)(void *object, u32 volume_id, bool all_users, union list_entry *entry);
 
-static bool fill_volume(const void *object, u32 volume_id, bool all_users, union list_entry *entry)
+static bool fill_volume(void *object, u32 volume_id, bool all_users, union list_entry *entry)
 {
 	exo_volume_fill_entry(object, &entry->volume);
 	return !volume_id || entry->volume.volume_id == volume_id;
 }
 
-static bool fill_pin(const void *object, u32 volume_id, bool all_users, union list_entry *entry)
+static bool fill_pin(void *object, u32 volume_id, bool all_users, union list_entry *entry)
 {
 	exo_pin_fill_entry(object, &entry->pin);
 	return !volume_id || entry->pin.volume_id == volume_id;
 }
 
-static bool fill_grant(const void *object, u32 volume_id, bool all_users, union list_entry *entry)
+static bool fill_grant(void *object, u32 volume_id, bool all_users, union list_entry *entry)
 {
 	const struct exo_grant *grant = object;
 
@@ -58,10 +60,18 @@ static bool fill_grant(const void *object, u32 volume_id, bool all_users, union 
 	return !volume_id || entry->grant.volume_id == volume_id;
 }
 
-static bool fill_program(const void *object, u32 volume_id, bool all_users, union list_entry *entry)
+static bool fill_program(void *object, u32 volume_id, bool all_users, union list_entry *entry)
 {
 	exo_program_fill_entry(object, &entry->program);
 	return true;
+}
+
+static bool fill_tenant(void *object, u32 volume_id, bool all_users, union list_entry *entry)
+{
+	if (!all_users && !exo_tenant_is_mine(object))
+		return false;
+	exo_tenant_fill_entry(object, &entry->tenant);
+	return !volume_id || entry->tenant.volume_id == volume_id;
 }
 
 static const struct list_kind {
@@ -75,6 +85,7 @@ static const struct list_kind {
 	[EXO_LIST_GRANTS] = { &exo_grants, fill_grant, sizeof(struct exo_grant_entry), false },
 	[EXO_LIST_PROGRAMS] = { &exo_programs, fill_program, sizeof(struct exo_program_entry),
 				false },
+	[EXO_LIST_TENANTS] = { &exo_tenants, fill_tenant, sizeof(struct exo_tenant_entry), false },
 };
 
 /*
@@ -84,7 +95,7 @@ static const struct list_kind {
 static bool next_entry(const struct list_kind *kind, unsigned long *id, u32 volume_id,
 		       bool all_users, union list_entry *entry, bool *end)
 {
-	const void *object;
+	void *object;
 	bool found = false;
 
 	rcu_read_lock();

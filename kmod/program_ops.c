@@ -344,6 +344,7 @@ void exo_program_fill_entry(const struct exo_program *program, struct exo_progra
 	for_each_possible_cpu(cpu) {
 		started += READ_ONCE(per_cpu_ptr(program->counters, cpu)->started);
 		entry->steps += READ_ONCE(per_cpu_ptr(program->counters, cpu)->steps);
+		entry->slow += READ_ONCE(per_cpu_ptr(program->counters, cpu)->slow);
 	}
 	entry->program_id = program->id;
 	entry->uid = from_kuid_munged(current_user_ns(), program->uid);

@@ -41,6 +41,8 @@ struct exo_program_counters {
 	u64 started;
 	u64 ended;
 	u64 steps;
+	u64 slow;			/* stays in an interrupt that took too long */
+	bool busy;			/* a worker runs it here, with interrupts on */
 };
 
 struct exo_program {

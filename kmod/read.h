@@ -14,6 +14,8 @@
 
 #include <linux/exo.h>
 
+#include "fair.h"
+
 struct exo_grant;
 struct exo_traversal;
 struct exo_volume;
@@ -55,6 +57,9 @@ struct exo_read {
 	bool hole;			/* the piece lies in one */
 	bool cached;			/* all of the read was in the node cache */
 	bool read_device;		/* a piece of this read did not */
+
+	struct exo_turn turn;		/* of the piece that is due, or whose turn it was */
+	bool waits;			/* for its turn; due again when that is given */
 
 	/* Of the piece that is due, in flight or has arrived. */
 	bool fresh;			/* request has not completed yet */

@@ -331,6 +331,9 @@ void exo_request_poll(struct exo_traversal *t)
 	for (u32 lanes = t->in_flight; lanes; lanes &= lanes - 1) {
 		struct request *rq = t->reads[__ffs(lanes)].request;
 
+		/* It waits for its turn. */
+		if (!rq)
+			continue;
 		/* Reads that were issued on one CPU have one queue. */
 		if (rq->mq_hctx == last)
 			continue;

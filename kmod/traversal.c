@@ -11,13 +11,16 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 
+#include "budget.h"
 #include "cache.h"
 #include "grant.h"
 #include "issue.h"
 #include "pin.h"
 #include "program_ops.h"
 #include "stats.h"
+#include "tenant.h"
 #include "trace.h"
 #include "traversal.h"
 #include "volume.h"
@@ -64,6 +67,27 @@ enum exo_end exo_traversal_stopped(const struct exo_traversal *t)
 /* ---- the program ---- */
 
 /*
+ * One that takes long runs with interrupts on. They see by the mark that they must not run the same
+ * program. Another task would not look at it, but only a fully preemptible kernel would run one here.
+ */
+static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_context *context))
+{
+	bool alone = preempt_model_none() || preempt_model_voluntary();
+	int verdict;
+
+	if (!alone)
+		preempt_disable();
+	this_cpu_write(t->program->counters->busy, true);
+	barrier();
+	verdict = member(&t->context);
+	barrier();
+	this_cpu_write(t->program->counters->busy, false);
+	if (!alone)
+		preempt_enable();
+	return verdict;
+}
+
+/*
  * With interrupts off, because the completion of another traversal would otherwise run the program
  * in the middle of itself, and its per-CPU maps would mix what belongs to two users.
  */
@@ -71,6 +95,9 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 {
 	unsigned long flags;
 	int verdict;
+
+	if (unlikely(exo_budget_is_slow(t)) && preemptible())
+		return call_slow(t, member);
 
 	local_irq_save(flags);
 	verdict = member(&t->context);
@@ -150,6 +177,7 @@ void exo_traversal_begin(struct exo_traversal *t)
 	t->ran = true;
 	atomic64_inc(&t->slots.grants[t->slot]->traversals);
 	this_cpu_inc(t->program->counters->started);
+	exo_tenant_count(t->tenant, started);
 	exo_count(traversals);
 	trace_exo_traversal_start(t->slots.grants[t->slot]->id, t->program_id,
 				  t->slots.grants[t->slot]->pin->ino, t->offset, t->hop_bytes);
@@ -308,6 +336,10 @@ static void count_end(const struct exo_traversal *t)
 		exo_count(out_of_range);
 	this_cpu_add(t->program->counters->steps, t->hops);
 	this_cpu_inc(t->program->counters->ended);
+	exo_tenant_count_add(t->tenant, reads,
+			     t->first + t->direct + t->deferred + t->poll_issued + t->dispatched);
+	exo_tenant_count_add(t->tenant, bytes, t->bytes);
+	exo_tenant_count(t->tenant, ended);
 	exo_count(traversals_ended);
 }
 

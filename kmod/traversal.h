@@ -27,6 +27,7 @@
 #include "set.h"
 
 struct exo_grant;
+struct exo_tenant;
 
 struct exo_traversal {
 	struct exo_hop_context context;	/* its hop is all that the program sees directly */
@@ -35,6 +36,7 @@ struct exo_traversal {
 	struct exo_slots slots;		/* holds references */
 	struct exo_grant *only;		/* what slots consists of, if it is no set */
 	struct exo_program *program;	/* holds a reference until the end */
+	struct exo_tenant *tenant;	/* of the grant that it starts on */
 	u8 *args;
 	u8 *result;
 	u8 *blocks;			/* copies of blocks, as record says */

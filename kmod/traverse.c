@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/task_io_accounting_ops.h>
 #include <linux/uaccess.h>
 
 #include "audit.h"
@@ -205,6 +206,7 @@ static void set_slots(struct exo_traversal *t, const struct request *request)
 		exo_grant_get(t->only);
 	}
 	t->slot = request->arg->slot;
+	t->tenant = request->grant->tenant;
 	t->entered = BIT_ULL(t->slot);
 }
 
@@ -321,7 +323,7 @@ struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_t
 /* ---- the way back ---- */
 
 /**
- * exo_traverse_copy_out() - write results to the caller's memory
+ * exo_traverse_copy_out() - write results to the caller's memory, and reads to its account
  * @t: ended
  * @outcome: filled, in kernel memory
  *
@@ -330,6 +332,7 @@ struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_t
  */
 int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome)
 {
+	task_io_account_read(t->bytes);
 	*outcome = (struct exo_outcome){
 		.cause = t->cause,
 		.error = t->error,

@@ -49,6 +49,7 @@ static void volume_free(struct kref *ref)
 	struct exo_volume *volume = container_of(ref, struct exo_volume, ref);
 
 	xa_destroy(&volume->pins);
+	exo_fair_destroy(&volume->fair);
 	kfree_rcu(volume, rcu);
 }
 
@@ -98,6 +99,7 @@ static int let_go(struct exo_volume *volume)
 	mutex_unlock(&volume->lock);
 
 	xa_erase(&exo_volumes, volume->id);
+	exo_tenants_drop(volume);
 	if (bdi)
 		bdi_put(bdi);
 	audit_volume(volume, EXO_AUDIT_VOLUME_DETACH, 0);
@@ -286,6 +288,7 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
 	kref_init(&volume->ref);
 	mutex_init(&volume->lock);
 	xa_init(&volume->pins);
+	INIT_LIST_HEAD(&volume->tenants);
 	memcpy(volume->uuid, uuid, EXO_UUID_BYTES);
 
 	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume,
@@ -299,6 +302,7 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
 	if (ret)
 		goto err_close;
 	read_geometry(volume);
+	exo_fair_init(&volume->fair, volume->queue);
 
 	volume->id = next_volume_id + 1;
 	ret = xa_insert(&exo_volumes, volume->id, volume, GFP_KERNEL_ACCOUNT);
@@ -462,6 +466,24 @@ struct exo_volume *exo_volume_of_file(struct file *file)
 		}
 	}
 	return NULL;
+}
+
+/**
+ * exo_volume_find() - the volume of an id
+ * @id: of an attached volume
+ *
+ * Context: process, may sleep.
+ * Return: a referenced volume, or NULL.
+ */
+struct exo_volume *exo_volume_find(u32 id)
+{
+	struct exo_volume *volume;
+
+	guard(mutex)(&exo_volumes_lock);
+	volume = xa_load(&exo_volumes, id);
+	if (volume)
+		exo_volume_get(volume);
+	return volume;
 }
 
 /**

@@ -19,6 +19,8 @@
 
 #include <linux/exo.h>
 
+#include "fair.h"
+
 struct backing_dev_info;
 struct exo_ioctl_call;
 
@@ -52,6 +54,9 @@ struct exo_volume {
 	struct backing_dev_info *mount_bdi;	/* holds a reference; NULL = no mount bound */
 	u64 mount_bdi_id;
 
+	struct list_head tenants;	/* guarded by tenant.c */
+	struct exo_fair fair;
+
 	atomic_t waiting;		/* traversals for which the queue had no room */
 	atomic64_t grants;		/* open ones */
 	struct kref ref;
@@ -61,6 +66,7 @@ struct exo_volume {
 int exo_volume_attach(struct exo_ioctl_call *call);
 int exo_volume_release(struct exo_ioctl_call *call);
 struct exo_volume *exo_volume_of_file(struct file *file);
+struct exo_volume *exo_volume_find(u32 id);
 void exo_volume_get(struct exo_volume *volume);
 void exo_volume_put(struct exo_volume *volume);
 void exo_volume_fill_entry(const struct exo_volume *volume, struct exo_volume_entry *entry);

@@ -26,6 +26,13 @@ struct test_stride_args {
 	__u32 len;
 };
 
+/* test_spin: the same, with so many rounds of a loop in each step. */
+struct test_spin_args {
+	struct test_stride_args stride;
+	__u32 rounds;
+	__u32 reserved;
+};
+
 /* test_act: the first step does this and nothing else. */
 struct test_act_args {
 	__u64 offset;

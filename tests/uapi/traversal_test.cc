@@ -103,14 +103,10 @@ TEST_CASE("every read a program can ask for ends as the interface says") {
     constexpr uint64_t kSize = 65 * 4096 - 100;  // the last block is partly behind the end
     Rig rig(kSize, {{0, kMiB, 65 * 4096}});
     const Program& act = shared_program("test_act");
-    Opened part = rig.regrant({.file_fd = 0,
-                               .flags = 0,
-                               .range_start = 8192,
-                               .range_len = 16384,
-                               .hop_limit = 0,
-                               .in_flight_limit = 0,
-                               .grant_id = 0,
-                               .size_bytes = 0});
+    exo_grant_open request = {};
+    request.range_start = 8192;
+    request.range_len = 16384;
+    Opened part = rig.regrant(request);
     REQUIRE(part.error == 0);
 
     struct {

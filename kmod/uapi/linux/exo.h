@@ -43,6 +43,7 @@
 #define EXO_FEATURE_DISPATCH		(1ULL << 6)	/* and EXO_ENGINE_DISPATCH */
 #define EXO_FEATURE_FAN_OUT		(1ULL << 7)	/* and several reads of a traversal at once */
 #define EXO_FEATURE_SETS		(1ULL << 8)	/* and EXO_IOC_SET_CREATE */
+#define EXO_FEATURE_TENANTS		(1ULL << 9)	/* and weights and rates, of grants and tenants */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -104,7 +105,16 @@ struct exo_grant_open {
 	__u32 in_flight_limit;		/* in: concurrent traversals; 0 = default */
 	__u64 grant_id;			/* out: never reused while the module is loaded */
 	__u64 size_bytes;		/* out: size of the pinned file */
+	__u32 weight;			/* in: beside the other grants of the same tenant; 0 = default */
+	__u32 rate_reads;		/* in: reads of the device in a second; 0 = no limit */
+	__u64 rate_bytes;		/* in: and bytes; 0 = no limit */
 };
+/*
+ * Bounds of a weight, a tenant's as well as a grant's. Out of what two share, each gets a part in proportion to its
+ * weight, as long as it asks for so much. A weight that is too large is lowered to the maximum.
+ */
+#define EXO_WEIGHT_DEFAULT	100U
+#define EXO_WEIGHT_MAX		10000U
 
 /* EXO_IOC_PROGRAM_FIND: id of the attached program of a name. Errors: ENOENT; EINVAL no terminated name. */
 struct exo_program_find {
@@ -116,7 +126,7 @@ struct exo_program_find {
 /*
  * EXO_IOC_LIST: a snapshot of the module's objects, in order of id, in pages.
  * Start with cursor 0 and repeat with the returned cursor until count is 0. Without CAP_SYS_ADMIN
- * a process sees the grants of its own user and the programs, but no volumes or pins (EPERM).
+ * a process sees the grants and tenants of its own user and the programs, but no volumes or pins (EPERM).
  * entry_bytes is the caller's size of one entry; entries are cut or zero-filled to it.
  */
 struct exo_list {
@@ -133,6 +143,7 @@ struct exo_list {
 #define EXO_LIST_PINS		2	/* struct exo_pin_entry */
 #define EXO_LIST_GRANTS		3	/* struct exo_grant_entry */
 #define EXO_LIST_PROGRAMS	4	/* struct exo_program_entry */
+#define EXO_LIST_TENANTS	5	/* struct exo_tenant_entry */
 
 struct exo_volume_entry {
 	__u32 volume_id;
@@ -187,6 +198,11 @@ struct exo_grant_entry {
 	__u32 program_id;		/* the only one it may run; 0 = any */
 	__u32 in_flight_limit;
 	__u32 reserved;
+	__u32 weight;
+	__u32 tenant_id;
+	__u32 rate_reads;		/* per second; 0 = no limit but its tenant's */
+	__u32 reserved_2;
+	__u64 rate_bytes;		/* per second; 0 = no limit but its tenant's */
 };
 #define EXO_GRANT_STATE_CUT	2	/* revoked: every traversal ends with EXO_END_REVOKED */
 
@@ -199,6 +215,46 @@ struct exo_program_entry {
 	__u64 attached_at_ns;		/* CLOCK_REALTIME */
 	__u32 in_flight;
 	__u32 reserved;
+	__u64 slow;			/* times that it took longer in an interrupt than it may */
+};
+
+/*
+ * A tenant: those who share a volume's device with others, a user or a cgroup. It lists as long as it has grants
+ * open, or terms of its own, and its counters begin anew when it comes back.
+ */
+struct exo_tenant_entry {
+	__u32 tenant_id;
+	__u32 volume_id;
+	__u64 key;			/* user as seen by the caller's user namespace, or inode number of the cgroup */
+	__u32 flags;			/* EXO_TENANT_* */
+	__u32 weight;
+	__u32 rate_reads;		/* per second, of all its grants together; 0 = no limit */
+	__u32 grants;			/* open, or closed and still reading */
+	__u64 rate_bytes;		/* per second; 0 = no limit */
+	__u32 in_flight;		/* traversals */
+	__u32 waiting;			/* reads, for their turn */
+	__u64 traversals;		/* started */
+	__u64 reads;			/* of the device, by traversals that have ended */
+	__u64 bytes;
+	__u64 waited;			/* reads that had to wait for their turn */
+	__u64 cpu_ns;			/* spent by its traversals in interrupts and workers */
+};
+#define EXO_TENANT_CGROUP	(1U << 0)	/* key is a cgroup, else a user */
+#define EXO_TENANT_KEPT		(1U << 1)	/* its terms were set by EXO_IOC_TENANT_SET */
+#define EXO_TENANT_ACTIVE	(1U << 2)	/* it has read lately, so that others share with it */
+
+/*
+ * EXO_IOC_TENANT_SET: what a tenant of a volume gets. All of it is set at once, at once in force, for grants that are open
+ * and those to come, until it is set again or the volume goes. Needs CAP_SYS_ADMIN. Errors, in this order: EPERM; EINVAL
+ * flags, a weight over the maximum, no such user number; ENOENT no such volume; ENOMEM.
+ */
+struct exo_tenant_set {
+	__u32 volume_id;		/* in */
+	__u32 flags;			/* in: EXO_TENANT_CGROUP */
+	__u64 key;			/* in: user (in the initial user namespace), or inode number of the cgroup */
+	__u32 weight;			/* in: 0 = default */
+	__u32 rate_reads;		/* in: per second; 0 = no limit */
+	__u64 rate_bytes;		/* in: per second; 0 = no limit */
 };
 
 /* EXO_IOC_STATS: totals since the module was loaded. */
@@ -324,6 +380,7 @@ struct exo_set_create {
 #define EXO_IOC_RELEASE		_IOWR(EXO_IOC_TYPE, 0x07, struct exo_release)
 #define EXO_IOC_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x08, struct exo_revoke_id)
 #define EXO_IOC_SET_CREATE	_IOWR(EXO_IOC_TYPE, 0x09, struct exo_set_create)
+#define EXO_IOC_TENANT_SET	_IOWR(EXO_IOC_TYPE, 0x0a, struct exo_tenant_set)
 
 /* ------------------------------------------------------------------ volume fd */
 
@@ -530,6 +587,7 @@ struct exo_batch {
  * EXO_GRANT_DERIVE: make a weaker grant of a grant; returns its fd (close-on-exec). It reads the same pinned file and
  * can never do more than the grant it was made of: its range lies inside, its rights are some of its parent's, its
  * limits and its time are lowered to them. It lives on when the parent's fd is closed, and is charged to the caller.
+ * What it reads counts for the rates of its ancestors, too, so that deriving does not multiply them.
  * Errors: EINVAL flags, unknown rights; EACCES rights that the parent lacks (EXO_RIGHT_DERIVE above all), or another
  * program than the parent's; ERANGE the range is not inside the parent's or not aligned, as with EXO_IOC_GRANT_OPEN;
  * EKEYREVOKED the parent is being revoked; EKEYEXPIRED; ELOOP derived too often, one from another; EMFILE; ENOMEM;
@@ -545,6 +603,9 @@ struct exo_grant_derive {
 	__u32 expires_ms;		/* in: from now; 0 = the parent's time, or never */
 	__u32 flags;			/* in: 0 */
 	__u64 grant_id;			/* out */
+	__u32 weight;			/* in: 0 = the parent's */
+	__u32 rate_reads;		/* in: reads in a second; 0 = the parent's */
+	__u64 rate_bytes;		/* in: 0 = the parent's */
 };
 #define EXO_RIGHT_TRAVERSE	(1U << 0)
 #define EXO_RIGHT_BLOCKS	(1U << 1)	/* get blocks themselves, and not only what a program reports */

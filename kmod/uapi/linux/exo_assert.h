@@ -41,7 +41,7 @@ EXO_ASSERT_AT(exo_attach, size_bytes, 32);
 EXO_ASSERT_AT(exo_attach, out_flags, 40);
 EXO_ASSERT_AT(exo_attach, reserved, 44);
 
-EXO_ASSERT_SIZE(exo_grant_open, 48);
+EXO_ASSERT_SIZE(exo_grant_open, 64);
 EXO_ASSERT_AT(exo_grant_open, file_fd, 0);
 EXO_ASSERT_AT(exo_grant_open, flags, 4);
 EXO_ASSERT_AT(exo_grant_open, range_start, 8);
@@ -50,6 +50,9 @@ EXO_ASSERT_AT(exo_grant_open, hop_limit, 24);
 EXO_ASSERT_AT(exo_grant_open, in_flight_limit, 28);
 EXO_ASSERT_AT(exo_grant_open, grant_id, 32);
 EXO_ASSERT_AT(exo_grant_open, size_bytes, 40);
+EXO_ASSERT_AT(exo_grant_open, weight, 48);
+EXO_ASSERT_AT(exo_grant_open, rate_reads, 52);
+EXO_ASSERT_AT(exo_grant_open, rate_bytes, 56);
 
 EXO_ASSERT_SIZE(exo_program_find, 40);
 EXO_ASSERT_AT(exo_program_find, name, 0);
@@ -87,7 +90,7 @@ EXO_ASSERT_AT(exo_pin_entry, grants, 40);
 EXO_ASSERT_AT(exo_pin_entry, state, 44);
 EXO_ASSERT_AT(exo_pin_entry, pinned_at_ns, 48);
 
-EXO_ASSERT_SIZE(exo_grant_entry, 152);
+EXO_ASSERT_SIZE(exo_grant_entry, 176);
 EXO_ASSERT_AT(exo_grant_entry, grant_id, 0);
 EXO_ASSERT_AT(exo_grant_entry, pin_id, 8);
 EXO_ASSERT_AT(exo_grant_entry, ino, 16);
@@ -111,8 +114,13 @@ EXO_ASSERT_AT(exo_grant_entry, rights, 136);
 EXO_ASSERT_AT(exo_grant_entry, program_id, 140);
 EXO_ASSERT_AT(exo_grant_entry, in_flight_limit, 144);
 EXO_ASSERT_AT(exo_grant_entry, reserved, 148);
+EXO_ASSERT_AT(exo_grant_entry, weight, 152);
+EXO_ASSERT_AT(exo_grant_entry, tenant_id, 156);
+EXO_ASSERT_AT(exo_grant_entry, rate_reads, 160);
+EXO_ASSERT_AT(exo_grant_entry, reserved_2, 164);
+EXO_ASSERT_AT(exo_grant_entry, rate_bytes, 168);
 
-EXO_ASSERT_SIZE(exo_program_entry, 72);
+EXO_ASSERT_SIZE(exo_program_entry, 80);
 EXO_ASSERT_AT(exo_program_entry, program_id, 0);
 EXO_ASSERT_AT(exo_program_entry, uid, 4);
 EXO_ASSERT_AT(exo_program_entry, name, 8);
@@ -120,7 +128,33 @@ EXO_ASSERT_AT(exo_program_entry, traversals, 40);
 EXO_ASSERT_AT(exo_program_entry, steps, 48);
 EXO_ASSERT_AT(exo_program_entry, attached_at_ns, 56);
 EXO_ASSERT_AT(exo_program_entry, in_flight, 64);
+EXO_ASSERT_AT(exo_program_entry, slow, 72);
 EXO_ASSERT_AT(exo_program_entry, reserved, 68);
+
+EXO_ASSERT_SIZE(exo_tenant_entry, 88);
+EXO_ASSERT_AT(exo_tenant_entry, tenant_id, 0);
+EXO_ASSERT_AT(exo_tenant_entry, volume_id, 4);
+EXO_ASSERT_AT(exo_tenant_entry, key, 8);
+EXO_ASSERT_AT(exo_tenant_entry, flags, 16);
+EXO_ASSERT_AT(exo_tenant_entry, weight, 20);
+EXO_ASSERT_AT(exo_tenant_entry, rate_reads, 24);
+EXO_ASSERT_AT(exo_tenant_entry, grants, 28);
+EXO_ASSERT_AT(exo_tenant_entry, rate_bytes, 32);
+EXO_ASSERT_AT(exo_tenant_entry, in_flight, 40);
+EXO_ASSERT_AT(exo_tenant_entry, waiting, 44);
+EXO_ASSERT_AT(exo_tenant_entry, traversals, 48);
+EXO_ASSERT_AT(exo_tenant_entry, reads, 56);
+EXO_ASSERT_AT(exo_tenant_entry, bytes, 64);
+EXO_ASSERT_AT(exo_tenant_entry, waited, 72);
+EXO_ASSERT_AT(exo_tenant_entry, cpu_ns, 80);
+
+EXO_ASSERT_SIZE(exo_tenant_set, 32);
+EXO_ASSERT_AT(exo_tenant_set, volume_id, 0);
+EXO_ASSERT_AT(exo_tenant_set, flags, 4);
+EXO_ASSERT_AT(exo_tenant_set, key, 8);
+EXO_ASSERT_AT(exo_tenant_set, weight, 16);
+EXO_ASSERT_AT(exo_tenant_set, rate_reads, 20);
+EXO_ASSERT_AT(exo_tenant_set, rate_bytes, 24);
 
 EXO_ASSERT_SIZE(exo_stats, 168);
 EXO_ASSERT_AT(exo_stats, traversals, 0);
@@ -263,7 +297,7 @@ EXO_ASSERT_AT(exo_batch, entry_bytes, 12);
 EXO_ASSERT_AT(exo_batch, flags, 16);
 EXO_ASSERT_AT(exo_batch, reserved, 20);
 
-EXO_ASSERT_SIZE(exo_grant_derive, 48);
+EXO_ASSERT_SIZE(exo_grant_derive, 64);
 EXO_ASSERT_AT(exo_grant_derive, range_start, 0);
 EXO_ASSERT_AT(exo_grant_derive, range_len, 8);
 EXO_ASSERT_AT(exo_grant_derive, rights, 16);
@@ -273,6 +307,9 @@ EXO_ASSERT_AT(exo_grant_derive, in_flight_limit, 28);
 EXO_ASSERT_AT(exo_grant_derive, expires_ms, 32);
 EXO_ASSERT_AT(exo_grant_derive, flags, 36);
 EXO_ASSERT_AT(exo_grant_derive, grant_id, 40);
+EXO_ASSERT_AT(exo_grant_derive, weight, 48);
+EXO_ASSERT_AT(exo_grant_derive, rate_reads, 52);
+EXO_ASSERT_AT(exo_grant_derive, rate_bytes, 56);
 
 EXO_ASSERT_SIZE(exo_grant_revoke, 24);
 EXO_ASSERT_AT(exo_grant_revoke, grace_ms, 0);

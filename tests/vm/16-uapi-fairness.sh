@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Tenants share a device whose time is the bottleneck: it works on a few reads at once, each of which takes long
+# enough that the processors have little to do.
+# time-limit: 200
+. "$EXO_TOP/tests/vm/lib.sh"
+
+need_module
+modprobe fuse
+modprobe null_blk nr_devices=0
+config=/sys/kernel/config/nullb
+mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+mkdir "$config/nullb0"
+for setting in size=64 blocksize=512 irqmode=2 completion_nsec=10000000 hw_queue_depth=8 submit_queues=1; do
+    echo "${setting#*=}" >"$config/nullb0/${setting%%=*}"
+done
+echo 1 >"$config/nullb0/power"
+wait_until 5 test -b /dev/nullb0
+# Processes take longer here than on a real machine to ask for their next read.
+echo 5000 >/sys/module/exo/parameters/fair_keep_us
+EXO_TEST_DEVICE=/dev/nullb0 EXO_TEST_FAIRNESS=1 "$EXO_BUILD/tests/uapi/exo_uapi_test" -ts=fairness
+echo 0 >"$config/nullb0/power"
+rmdir "$config/nullb0"
+unload_module_check
