@@ -165,3 +165,22 @@ int exo_volume__release(uint32_t volume_id, uint32_t grace_ms) {
             return fail(code, "cannot release volume %u: %s", volume_id, errno_text(code).c_str());
     }
 }
+
+int exo_tenant__set(const struct exo_tenant_set* request) {
+    int fd = exo_module__open();
+    if (fd < 0) return fd;
+    Fd device(fd);
+    struct exo_tenant_set copy = *request;
+    if (ioctl(device.get(), EXO_IOC_TENANT_SET, &copy) == 0) return 0;
+    int code = errno;
+    switch (code) {
+        case ENOENT:
+            return fail(code, "no volume %u: see exo volumes", request->volume_id);
+        case EINVAL:
+            return fail(code, "no such user, or a weight over %u", EXO_WEIGHT_MAX);
+        case EPERM:
+            return fail(code, "cannot set what a tenant gets: needs root (CAP_SYS_ADMIN)");
+        default:
+            return fail(code, "cannot set what a tenant gets: %s", errno_text(code).c_str());
+    }
+}

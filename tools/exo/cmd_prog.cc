@@ -111,6 +111,7 @@ void add_list(CLI::App& prog, Context& context) {
                                 {"traversals", entry.traversals},
                                 {"steps", entry.steps},
                                 {"in_flight", entry.in_flight},
+                                {"slow", entry.slow},
                                 {"since", time_text(entry.attached_at_ns)}});
             print_rows(context.json, rows,
                        {{"ID", "id"},
@@ -119,6 +120,7 @@ void add_list(CLI::App& prog, Context& context) {
                         {"TRAVERSALS", "traversals"},
                         {"STEPS", "steps"},
                         {"IN FLIGHT", "in_flight"},
+                        {"SLOW", "slow"},
                         {"SINCE", "since"}},
                        "No program is attached (exo prog load OBJECT).");
             return kExitOk;

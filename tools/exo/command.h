@@ -49,6 +49,8 @@ void add_unpin(CLI::App& app, Context& context);
 void add_volumes(CLI::App& app, Context& context);
 void add_pins(CLI::App& app, Context& context);
 void add_grants(CLI::App& app, Context& context);
+void add_tenants(CLI::App& app, Context& context);
+void add_tenant_set(CLI::App& app, Context& context);
 void add_release(CLI::App& app, Context& context);
 void add_prog(CLI::App& app, Context& context);
 void add_index(CLI::App& app, Context& context);

@@ -53,6 +53,14 @@ std::vector<exo_program_entry> Module::programs() const {
     return list<exo_program_entry>(EXO_LIST_PROGRAMS);
 }
 
+std::vector<exo_tenant_entry> Module::tenants() const {
+    return list<exo_tenant_entry>(EXO_LIST_TENANTS);
+}
+
+void Module::set_tenant(const exo_tenant_set& request) const {
+    check(exo_tenant__set(&request));
+}
+
 void Module::release(uint32_t volume_id, uint32_t grace_ms) const {
     check(exo_volume__release(volume_id, grace_ms));
 }

@@ -53,6 +53,8 @@ int exo_audit__open(uint32_t flags);
 int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count);
 /* Ends a volume whose daemon is gone. */
 int exo_volume__release(uint32_t volume_id, uint32_t grace_ms);
+/* What a user or a cgroup gets of a volume's device that others share. */
+int exo_tenant__set(const struct exo_tenant_set* request);
 
 /* ---- files on an exo mount */
 
