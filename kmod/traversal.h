@@ -61,6 +61,8 @@ struct exo_traversal {
 	u32 block_len;			/* bytes of block that are valid; 0 = none arrived */
 	u32 at_hand;			/* whose it is, by its place in reads */
 
+	struct exo_read *reads;		/* behind this structure, in the same memory */
+
 	/* Reads, by their place in reads. One that is in none of these sets is free. */
 	u32 lanes;			/* all of them */
 	u32 wished;			/* asked for in the step that runs */
@@ -116,8 +118,6 @@ struct exo_traversal {
 	u64 user_result;
 	u64 user_blocks;
 	refcount_t refs;
-
-	struct exo_read reads[];
 };
 
 static inline bool exo_traversal_polled(const struct exo_traversal *t)

@@ -167,6 +167,11 @@ static int make_reads(struct exo_traversal *t)
 	return 0;
 }
 
+static size_t bytes_with(u32 fan_out)
+{
+	return sizeof(struct exo_traversal) + fan_out * sizeof(struct exo_read);
+}
+
 static struct exo_traversal *allocate(u32 fan_out)
 {
 	struct exo_traversal *t;
@@ -174,9 +179,11 @@ static struct exo_traversal *allocate(u32 fan_out)
 	if (fan_out == 1)
 		t = kmem_cache_zalloc(cache, GFP_KERNEL_ACCOUNT);
 	else
-		t = kzalloc(struct_size(t, reads, fan_out), GFP_KERNEL_ACCOUNT);
-	if (t)
-		t->lanes = GENMASK(fan_out - 1, 0);
+		t = kzalloc(bytes_with(fan_out), GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return NULL;
+	t->reads = (struct exo_read *)(t + 1);
+	t->lanes = GENMASK(fan_out - 1, 0);
 	return t;
 }
 
@@ -432,7 +439,7 @@ void exo_traverse_free(struct exo_traversal *t)
 
 int __init exo_traverse_init(void)
 {
-	cache = kmem_cache_create("exo_traversal", struct_size_t(struct exo_traversal, reads, 1), 0,
+	cache = kmem_cache_create("exo_traversal", bytes_with(1), 0,
 				  SLAB_HWCACHE_ALIGN, NULL);
 	if (!cache)
 		return -ENOMEM;

@@ -22,6 +22,7 @@ using exo::internal::traverse;
 namespace {
 
 constexpr uint32_t kDefaultHopBytes = 4096;
+constexpr uint32_t kMostShort = std::numeric_limits<uint16_t>::max();
 
 int explain_grant(int code) {
     switch (code) {
@@ -54,7 +55,8 @@ std::string refusal(int code) {
             return "the grant has as many in flight as it allows";
         case EOPNOTSUPP:
             return "this needs another engine: polled wants a device with poll queues (load nvme "
-                   "with poll_queues=N), completion one with a hardware queue, and in a cgroup with "
+                   "with poll_queues=N), completion one with a hardware queue, and in a cgroup "
+                   "with "
                    "the io controller only dispatch will do";
         case EKEYREVOKED:
             return "the grant was revoked";
@@ -151,6 +153,10 @@ int exo_grant__traverse(int grant_fd, uint32_t program_id, const struct exo_trav
         request.result_len = static_cast<uint32_t>(options.result_len);
         request.blocks = reinterpret_cast<uintptr_t>(options.blocks);
         request.blocks_len = static_cast<uint32_t>(options.blocks_len);
+        // What does not fit is too large as well as its largest value is.
+        request.engine = static_cast<uint16_t>(std::min(options.engine, kMostShort));
+        request.fan_out = static_cast<uint16_t>(std::min(options.fan_out, kMostShort));
+        request.slot = options.slot;
         error = traverse(grant_fd, request);
         if (!error) *outcome = request.outcome;
         return error;

@@ -82,6 +82,27 @@ exo audit >"$TMPDIR/audit"
 grep -q grant-revoke "$TMPDIR/audit" || die "the audit trail does not know"
 echo "can be written again" >>$MNT/index
 
+step "weaker grants are handed out, put into a set, and taken back"
+exo pin $MNT/index
+exo prog load "$EXO_BUILD/tests/bpf/test_stride.bpf.o"
+"$EXO_BUILD/tests/exo_hand_out" $MNT/index test_stride
+exo prog unload test_stride
+
+step "an administrator takes a grant back by its number"
+exo lookup --keys "$TMPDIR/many" $MNT/index >/dev/null 2>"$TMPDIR/cut" &
+victim=$!
+wait_until 30 traversals_in_flight
+grant=$(exo --json grants | sed -n 's/.*"id": \([0-9]*\).*/\1/p')
+expect_fail 'needs root' as_nobody exo revoke "$grant"
+exo revoke "$grant" | tee "$TMPDIR/revoked"
+grep -q "grant $grant: 1 grant revoked" "$TMPDIR/revoked" || die "it was not revoked"
+status=0
+wait "$victim" || status=$?
+[ "$status" != 0 ] || die "lookups went on after their grant was revoked"
+grep -q 'revoked' "$TMPDIR/cut" || die "they ended, but not saying why: $(cat "$TMPDIR/cut")"
+expect_fail "no grant $grant: see exo grants" exo revoke "$grant"
+exo unpin $MNT/index
+
 step "everything goes"
 exo unpin $MNT/text $MNT/damaged
 exo prog unload btree_lookup

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// exo pins, exo grants: what is pinned, and who may read it how.
+// exo pins, exo grants, exo revoke: what is pinned, who may read it how, and taking that back.
+#include <iostream>
+#include <memory>
+
 #include "tools/exo/command.h"
 #include "tools/exo/module.h"
 #include "tools/exo/output.h"
@@ -83,6 +86,36 @@ void add_grants(CLI::App& app, Context& context) {
                         {"STATE", "state"},
                         {"SINCE", "since"}},
                        "No grant is open.");
+            return kExitOk;
+        };
+    });
+}
+
+void add_revoke(CLI::App& app, Context& context) {
+    struct Options {
+        uint64_t grant_id = 0;
+        uint32_t grace_ms = 0;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = app.add_subcommand(
+        "revoke",
+        "Take back a grant and all that was derived from it; returns when it reads nothing");
+    command->add_option("GRANT", options->grant_id, "Its id, as exo grants shows it")->required();
+    command->add_option("--grace-ms", options->grace_ms,
+                        "Time for the holders to close them before they are cut (0)");
+    command->callback([&context, options] {
+        context.run = [&context, options] {
+            exo_revoke_id result = Module().revoke(options->grant_id, options->grace_ms);
+            if (context.json) {
+                print_object(true, {{"revoked_grants", result.revoked_grants},
+                                    {"drained_traversals", result.drained_traversals},
+                                    {"drain_ns", result.drain_ns}});
+            } else {
+                std::cout << "grant " << options->grant_id << ": " << result.revoked_grants
+                          << (result.revoked_grants == 1 ? " grant" : " grants") << " revoked, "
+                          << result.drained_traversals << " in flight drained in "
+                          << result.drain_ns / 1000 << " us\n";
+            }
             return kExitOk;
         };
     });

@@ -52,6 +52,7 @@ void add_grants(CLI::App& app, Context& context);
 void add_tenants(CLI::App& app, Context& context);
 void add_tenant_set(CLI::App& app, Context& context);
 void add_release(CLI::App& app, Context& context);
+void add_revoke(CLI::App& app, Context& context);
 void add_prog(CLI::App& app, Context& context);
 void add_index(CLI::App& app, Context& context);
 void add_lookup(CLI::App& app, Context& context);

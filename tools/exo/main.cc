@@ -30,9 +30,10 @@ constexpr const char* kFooter =
 
 // In the order in which --help shows them.
 constexpr AddCommand kCommands[] = {
-    add_mkfs, add_fsck,    add_mount,   add_umount,     add_trim,   add_pin,   add_unpin,
-    add_map,  add_place,   add_index,   add_prog,       add_lookup, add_audit, add_grants,
-    add_pins, add_volumes, add_tenants, add_tenant_set, add_stats,  add_info,  add_release,
+    add_mkfs,  add_fsck,   add_mount,   add_umount,  add_trim,    add_pin,
+    add_unpin, add_map,    add_place,   add_index,   add_prog,    add_lookup,
+    add_audit, add_grants, add_pins,    add_volumes, add_tenants, add_tenant_set,
+    add_stats, add_info,   add_release, add_revoke,
 };
 
 std::string base_name(const std::string& path) {

@@ -61,6 +61,12 @@ void Module::set_tenant(const exo_tenant_set& request) const {
     check(exo_tenant__set(&request));
 }
 
+exo_revoke_id Module::revoke(uint64_t grant_id, uint32_t grace_ms) const {
+    exo_revoke_id result = {};
+    check(exo_grant__revoke_id(grant_id, grace_ms, &result));
+    return result;
+}
+
 void Module::release(uint32_t volume_id, uint32_t grace_ms) const {
     check(exo_volume__release(volume_id, grace_ms));
 }

@@ -23,6 +23,7 @@ class Module {
     std::vector<exo_tenant_entry> tenants() const;
     void set_tenant(const exo_tenant_set& request) const;
     void release(uint32_t volume_id, uint32_t grace_ms) const;
+    exo_revoke_id revoke(uint64_t grant_id, uint32_t grace_ms) const;
     // A descriptor that delivers struct exo_audit_event.
     unique_fd open_audit(bool from_now) const;
 };

@@ -78,6 +78,16 @@ struct exo_grant_options {
 /* Exchanges a fd open for reading for a grant fd, which is returned. The file must be pinned. */
 int exo_grant__open(int file_fd, const struct exo_grant_options* options);
 int exo_grant__info(int grant_fd, struct exo_grant_entry* info);
+/* Makes a weaker grant of a grant, and returns its fd. What is 0 in `terms` stays as it is. */
+int exo_grant__derive(int grant_fd, const struct exo_grant_derive* terms);
+/* Takes back what was derived from it, with EXO_REVOKE_SELF in flags the grant itself as well.
+ * Returns when nothing more is read through any of them. */
+int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request);
+/* The same of any grant, itself included, by its id. Needs CAP_SYS_ADMIN. `result` may be NULL. */
+int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result);
+/* Makes a set of grants, and returns its fd, on which traversals may read all of their files. It
+ * keeps the grants open. Slots are numbered in the order given. */
+int exo_grant__set(const int* grant_fds, size_t count);
 
 struct exo_traverse_options {
     size_t size;
@@ -92,6 +102,9 @@ struct exo_traverse_options {
     size_t result_len;
     void* blocks; /* copies of visited blocks: EXO_TRAVERSE_LAST_BLOCK or _ALL_BLOCKS in flags */
     size_t blocks_len;
+    uint32_t engine;  /* enum exo_engine */
+    uint32_t fan_out; /* reads at once; 0: one */
+    uint32_t slot;    /* of a set, for the first read */
 };
 /* Runs one traversal to its end. 0 whenever it started: how it ended is in the outcome. */
 int exo_grant__traverse(int grant_fd, uint32_t program_id,

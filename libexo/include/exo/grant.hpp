@@ -6,6 +6,7 @@
 #include <exo/file.hpp>
 
 #include <span>
+#include <vector>
 
 namespace exo::inline v0 {
 
@@ -25,6 +26,28 @@ class Grant {
         exo_grant_entry entry = {};
         if (int error = exo_grant__info(fd(), &entry); error < 0) return last_error(error);
         return entry;
+    }
+    // A weaker one: a narrower range, fewer rights, lower limits, one program, an end.
+    Result<Grant> derive(const exo_grant_derive& terms) const {
+        int derived = exo_grant__derive(fd(), &terms);
+        if (derived < 0) return last_error(derived);
+        return Grant(Descriptor(derived));
+    }
+    // What was derived from it; with EXO_REVOKE_SELF in flags itself as well.
+    Result<exo_grant_revoke> revoke(uint32_t grace_ms, uint32_t flags = 0) const {
+        exo_grant_revoke request = {};
+        request.grace_ms = grace_ms;
+        request.flags = flags;
+        if (int error = exo_grant__revoke(fd(), &request); error < 0) return last_error(error);
+        return request;
+    }
+    // Traversals on it may read the files of all, by slot. It keeps them open.
+    static Result<Grant> set(std::span<const Grant> grants) {
+        std::vector<int> fds;
+        for (const Grant& grant : grants) fds.push_back(grant.fd());
+        int made = exo_grant__set(fds.data(), fds.size());
+        if (made < 0) return last_error(made);
+        return Grant(Descriptor(made));
     }
     // How it ended is in the outcome; see exo_outcome__check().
     Result<exo_outcome> traverse(uint32_t program_id, exo_traverse_options options) const {

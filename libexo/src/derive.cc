@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// What is done with grants other than running traversals: weaker ones made of them, taking these
+// back, and sets.
+#include <sys/ioctl.h>
+
+#include "error.hpp"
+#include "fd.hpp"
+#include "grant.hpp"
+
+using exo::internal::errno_text;
+using exo::internal::fail;
+using exo::internal::Fd;
+
+namespace {
+
+int explain_derive(int code) {
+    switch (code) {
+        case EINVAL:
+            return fail(code, "no derived grant: rights or flags that the module does not know");
+        case EACCES:
+            return fail(code,
+                        "no derived grant: the parent lacks a right that is asked for, or may not "
+                        "be derived from, or is for another program");
+        case ERANGE:
+            return fail(code,
+                        "no derived grant: the range is outside the parent's or not aligned "
+                        "to blocks");
+        case EKEYREVOKED:
+            return fail(code, "no derived grant: the parent is being revoked");
+        case EKEYEXPIRED:
+            return fail(code, "no derived grant: the parent's time is over");
+        case ELOOP:
+            return fail(code, "no derived grant: too many were derived one from another");
+        case EUSERS:
+            return fail(code, "no derived grant: this user has as many as allowed; close some");
+        default:
+            return fail(code, "no derived grant: %s", errno_text(code).c_str());
+    }
+}
+
+int explain_revoke(int code) {
+    switch (code) {
+        case EACCES:
+            return fail(code, "not revoked: the grant lacks the right to derive");
+        case EINTR:
+            return fail(code, "not revoked: interrupted; it may be repeated");
+        case ETIMEDOUT:
+            return fail(code,
+                        "the grants are cut, but the device has not completed a read; it may "
+                        "be repeated");
+        default:
+            return fail(code, "not revoked: %s", errno_text(code).c_str());
+    }
+}
+
+int explain_set(int code) {
+    switch (code) {
+        case EBADF:
+            return fail(code, "no set: a descriptor is no grant");
+        case E2BIG:
+            return fail(code, "no set: more grants than the module takes (exo info)");
+        case EINVAL:
+            return fail(code, "no set: it has no grant");
+        default:
+            return fail(code, "no set: %s", errno_text(code).c_str());
+    }
+}
+
+}  // namespace
+
+int exo_grant__derive(int grant_fd, const struct exo_grant_derive* terms) {
+    struct exo_grant_derive request = *terms;
+    int fd = ioctl(grant_fd, EXO_GRANT_DERIVE, &request);
+    return fd < 0 ? explain_derive(errno) : fd;
+}
+
+int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request) {
+    return ioctl(grant_fd, EXO_GRANT_REVOKE, request) == 0 ? 0 : explain_revoke(errno);
+}
+
+int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result) {
+    int fd = exo_module__open();
+    if (fd < 0) return fd;
+    Fd device(fd);
+    struct exo_revoke_id request = {};
+    request.grant_id = grant_id;
+    request.grace_ms = grace_ms;
+    if (ioctl(device.get(), EXO_IOC_GRANT_REVOKE, &request) == 0) {
+        if (result) *result = request;
+        return 0;
+    }
+    int code = errno;
+    auto id = static_cast<unsigned long long>(grant_id);
+    if (code == ENOENT) return fail(code, "no grant %llu: see exo grants", id);
+    if (code == EPERM)
+        return fail(code, "cannot revoke grant %llu: needs root (CAP_SYS_ADMIN)", id);
+    return explain_revoke(code);
+}
+
+int exo_grant__set(const int* grant_fds, size_t count) {
+    if (count > UINT32_MAX) return explain_set(E2BIG);
+    int fd = exo_module__open();
+    if (fd < 0) return fd;
+    Fd device(fd);
+    static_assert(sizeof(int) == sizeof(__s32));
+    struct exo_set_create request = {};
+    request.grant_fds = reinterpret_cast<uintptr_t>(grant_fds);
+    request.count = static_cast<uint32_t>(count);
+    int set = ioctl(device.get(), EXO_IOC_SET_CREATE, &request);
+    return set < 0 ? explain_set(errno) : set;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Hands out less than it has, as an application would: derives a narrow grant, puts grants into a
+// set, takes the derived one back. Usage: exo_hand_out FILE PROGRAM, where FILE is pinned and
+// PROGRAM the name of one that reads on at a stride (tests/bpf/test_stride.bpf.c), attached.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exo/grant.hpp>
+#include <exo/program.hpp>
+#include <string>
+
+#include "test_args.h"
+
+namespace {
+
+constexpr uint32_t kBlock = 4096;
+
+[[noreturn]] void die(const std::string& message) {
+    std::fprintf(stderr, "failed: %s\n", message.c_str());
+    std::exit(1);
+}
+
+template <typename T>
+T must(exo::Result<T> result) {
+    if (!result) die(result.error().message);
+    return std::move(*result);
+}
+
+void expect(bool condition, const char* what) {
+    if (!condition) die(what);
+}
+
+template <typename T>
+void expect_error(const exo::Result<T>& result, int code, const char* what) {
+    if (result) die(std::string(what) + " succeeded");
+    if (result.error().code != code) die(std::string(what) + ": " + result.error().message);
+    std::printf("%s: %s\n", what, result.error().message.c_str());
+}
+
+// `count` blocks one after the other from `offset` on.
+exo::Result<exo_outcome> stride(const exo::Grant& grant, uint32_t program, uint64_t offset,
+                                uint32_t count, uint32_t slot = 0) {
+    test_stride_args args = {.stride = kBlock, .count = count, .len = kBlock};
+    exo_traverse_options options = {};
+    options.start_offset = offset;
+    options.args = &args;
+    options.args_len = sizeof(args);
+    options.slot = slot;
+    options.fan_out = 2;
+    return grant.traverse(program, options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 3) die("usage: exo_hand_out FILE PROGRAM");
+    exo::File file = must(exo::File::open(argv[1]));
+    exo::Grant whole = must(exo::Grant::open(file));
+    uint32_t program = must(exo::Program::find(argv[2]));
+
+    exo_grant_derive terms = {};
+    terms.range_start = kBlock;
+    terms.range_len = 4 * kBlock;
+    terms.rights = EXO_RIGHT_TRAVERSE;
+    exo::Grant narrow = must(whole.derive(terms));
+    expect(must(narrow.info()).parent_id == must(whole.info()).grant_id, "it is another's child");
+    expect(must(stride(narrow, program, kBlock, 4)).cause == EXO_END_DONE, "its range is not read");
+    expect(must(stride(narrow, program, 0, 1)).cause == EXO_END_OUT_OF_RANGE,
+           "more than its range is read");
+    expect_error(narrow.derive(terms), EACCES, "deriving from one that may not");
+    terms.range_len = uint64_t{1} << 40;
+    expect_error(whole.derive(terms), ERANGE, "deriving more than there is");
+
+    exo::Grant pair[] = {must(exo::Grant::open(file)), must(whole.derive({}))};
+    exo::Grant set = must(exo::Grant::set(pair));
+    expect(must(stride(set, program, 0, 3)).cause == EXO_END_DONE, "slot 0 is not read");
+    expect(must(stride(set, program, 0, 3, 1)).slot == 1, "slot 1 is not read");
+    expect_error(stride(set, program, 0, 3, 2), EINVAL, "a slot that is not there");
+    expect_error(exo::Grant::set({}), EINVAL, "a set of nothing");
+
+    exo_grant_revoke revoked = must(whole.revoke(0));
+    expect(revoked.revoked_grants == 2, "not both derived grants were revoked");
+    expect_error(stride(narrow, program, kBlock, 1), EKEYREVOKED, "reading through it");
+    expect(must(stride(set, program, 0, 3)).cause == EXO_END_DONE, "the other slot is gone, too");
+    expect_error(stride(set, program, 0, 3, 1), EKEYREVOKED, "reading through its slot");
+    expect(must(stride(whole, program, 0, 1)).cause == EXO_END_DONE, "the parent is gone, too");
+    return 0;
+}
