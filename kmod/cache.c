@@ -150,5 +150,6 @@ void exo_cache_put(const struct exo_read *r)
 	WRITE_ONCE(node->len, r->window_len);
 	memcpy(cache->blocks + (size_t)index * EXO_CACHE_BLOCK_BYTES, r->buffer, r->window_len);
 	WRITE_ONCE(node->used, 1);
+	/* What it is the version of comes before the version. */
 	smp_store_release(&node->version, version + 2);
 }
