@@ -730,7 +730,7 @@ void exo_fair_forget(struct exo_tenant *tenant)
 	go_all(&taken, NULL);
 }
 
-void exo_fair_init(struct exo_fair *fair, const struct request_queue *queue)
+void exo_fair_init(struct exo_fair *fair, struct request_queue *queue)
 {
 	const struct blk_mq_tag_set *set = queue->tag_set;
 
@@ -742,7 +742,9 @@ void exo_fair_init(struct exo_fair *fair, const struct request_queue *queue)
 	timerqueue_init_head(&fair->rates);
 	hrtimer_init(&fair->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	fair->timer.function = tick;
-	fair->most = set->queue_depth * max(set->map[HCTX_TYPE_READ].nr_queues,
+	/* A device without hardware queues takes any number. */
+	fair->most = !queue_is_mq(queue) ? U32_MAX :
+		     set->queue_depth * max(set->map[HCTX_TYPE_READ].nr_queues,
 					    set->map[HCTX_TYPE_DEFAULT].nr_queues);
 }
 

@@ -70,7 +70,7 @@ struct exo_fair {
 	ktime_t look_at;
 };
 
-void exo_fair_init(struct exo_fair *fair, const struct request_queue *queue);
+void exo_fair_init(struct exo_fair *fair, struct request_queue *queue);
 void exo_fair_destroy(struct exo_fair *fair);
 void exo_fair_forget(struct exo_tenant *tenant);
 void exo_fair_look(struct exo_fair *fair);

@@ -106,7 +106,7 @@ dmsetup create --noudevsync exo_stacked --table \
 loop=$device
 device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_stacked)
 wait_until 5 test -b "$device"
-EXO_TEST_DISPATCH_ONLY=1 uapi -ts=fan-out,sets -tc="only dispatch*"
+EXO_TEST_DISPATCH_ONLY=1 uapi -ts=fan-out,sets
 dmsetup remove --noudevsync exo_stacked
 losetup --detach "$loop"
 
@@ -119,12 +119,14 @@ step "dispatch only: no blk-mq queue, completes inside the submission"
 modprobe brd rd_nr=1 rd_size=65536
 device=/dev/ram0
 EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,races,grants,derive
-EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*"
 
-step "dispatch only: no blk-mq queue, completes in a timer interrupt"
-null_device nullb0 queue_mode=0 irqmode=2 completion_nsec=20000 memory_backed=1
-EXO_TEST_DISPATCH_ONLY=1 uapi -ts=fan-out,sets,batch,uring,races
-EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*"
+step "dispatch only: device mapper over a device that completes in a timer interrupt"
+null_device nullb0 irqmode=2 completion_nsec=20000
+dmsetup create --noudevsync exo_linear --table "0 131072 linear $device 0"
+device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_linear)
+wait_until 5 test -b "$device"
+EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*,$dataless"
+dmsetup remove --noudevsync exo_linear
 remove_null_device nullb0
 
 unload_module_check
