@@ -33,7 +33,7 @@ read_bytes() {
     sed -n "s/^$device .*rbytes=\([0-9]*\).*/\1/p" "$group/io.stat" | sed -n 1p
 }
 
-group=$cgroups/exo-test
+group=$cgroups/exo-lookups
 mkdir -p $group
 device=$(cat "/sys/class/block/$(basename "$DRIVE")/dev")
 

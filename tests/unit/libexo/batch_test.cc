@@ -137,7 +137,7 @@ TEST_CASE("what did not start says why, whatever it was part of") {
 
 TEST_CASE("every end has a name of its own, and an errno") {
     std::set<std::string> names;
-    for (uint32_t cause = EXO_END_DONE; cause <= EXO_END_EXPIRED; cause++) {
+    for (uint32_t cause = EXO_END_DONE; cause <= EXO_END_IN_FLIGHT_LIMIT; cause++) {
         CAPTURE(cause);
         exo_outcome outcome = {};
         outcome.cause = cause;
@@ -148,7 +148,7 @@ TEST_CASE("every end has a name of its own, and an errno") {
     exo_outcome expired = {};
     expired.cause = EXO_END_EXPIRED;
     CHECK(exo_outcome__check(&expired, "file") == -EKEYEXPIRED);
-    CHECK(std::string(exo_end__name(EXO_END_EXPIRED + 1)) == "unknown end");
+    CHECK(std::string(exo_end__name(EXO_END_IN_FLIGHT_LIMIT + 1)) == "unknown end");
 }
 
 TEST_CASE("sizes that no traversal can have are refused, not cut") {
