@@ -5,7 +5,6 @@
  * verdict had just been returned.
  */
 #include <linux/irqflags.h>
-#include <linux/jiffies.h>
 #include <linux/preempt.h>
 
 #include "extent_map.h"
@@ -26,9 +25,8 @@
 static __always_inline bool arrived_whole(const struct exo_traversal *t, const struct exo_read *r)
 {
 	return !r->status && !r->hole && r->piece_len == r->window_len &&
-	       r->offset + r->len <= r->grant->file_bytes && !exo_grant_is_cut(r->grant) &&
-	       !READ_ONCE(t->cancel) && !READ_ONCE(t->program->detaching) &&
-	       !time_after(jiffies, t->deadline);
+	       r->offset + r->len <= r->grant->file_bytes &&
+	       exo_traversal_stopped(t) == EXO_END_DONE;
 }
 
 /* As traversal.c's step(), for a block that arrived_whole(). */
@@ -62,27 +60,23 @@ static __always_inline int step(struct exo_traversal *t, struct exo_read *r, boo
 	return verdict;
 }
 
-/*
- * Whether the read that the program asked for is allowed, and one piece. The grant's range lies in
- * the file, so that this is all of exo_grant_check_read().
- */
+/* Whether the read that the program asked for is allowed, and one piece. */
 static __always_inline bool find(const struct exo_traversal *t, const struct exo_read *r,
 				 u64 *window_start, u32 *window_len, u64 *disk_offset)
 {
 	const struct exo_grant *grant = r->grant;
 	const struct exo_volume *volume = r->volume;
 	u64 mask = volume->block_bytes - 1;
-	u64 end = r->offset + r->len;
 	struct exo_run run;
 	u64 start;
 	u32 len;
 
-	if (r->offset < grant->range_start || r->offset >= grant->range_end ||
-	    r->len - 1 >= t->hop_bytes || end > grant->read_end)
+	if (exo_grant_check_read(grant, r->offset, r->len, t->hop_bytes, volume->block_bytes) !=
+	    EXO_END_DONE)
 		return false;
 	start = r->offset & ~mask;
-	len = ((end + mask) & ~mask) - start;
-	if (len > t->hop_bytes || len > volume->max_read_bytes || len > volume->segment_bytes)
+	len = ((r->offset + r->len + mask) & ~mask) - start;
+	if (len > volume->max_read_bytes || len > volume->segment_bytes)
 		return false;
 	run = exo_extent_map_find(&grant->pin->map, start);
 	*window_start = start;
@@ -114,14 +108,6 @@ static __always_inline void aim(struct exo_read *r, u64 window_start, u32 window
 	bio->bi_iter.bi_bvec_done = 0;
 	rq->__sector = bio->bi_iter.bi_sector;
 	blk_rq_bio_prep(rq, bio, 1);
-}
-
-static __always_inline blk_status_t queue_rq(struct request *rq)
-{
-	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
-
-	exo_reissue_account(rq, true);
-	return rq->q->mq_ops->queue_rq(rq->mq_hctx, &bd);
 }
 
 static __always_inline enum exo_hop_result hop(struct exo_read *r, bool polled)
@@ -159,7 +145,7 @@ static __always_inline enum exo_hop_result hop(struct exo_read *r, bool polled)
 	exo_reissue_reset(r);
 	aim(r, window_start, window_len, disk_offset);
 	atomic_set(&r->phase, polled ? EXO_PHASE_ISSUED : EXO_PHASE_ISSUING);
-	status = queue_rq(rq);
+	status = exo_reissue_queue(rq);
 	if (!polled && unlikely(!irqs_disabled()))
 		exo_request_blame_driver(volume);
 	if (likely(!status)) {
@@ -172,7 +158,6 @@ static __always_inline enum exo_hop_result hop(struct exo_read *r, bool polled)
 	}
 
 	/* Not taken: request.c finds out why. */
-	exo_reissue_account(rq, false);
 	atomic_set(&r->phase, EXO_PHASE_OWNED);
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	if (polled)

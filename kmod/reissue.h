@@ -128,6 +128,19 @@ static __always_inline void exo_reissue_account(struct request *rq, bool begin)
 	part_stat_unlock();
 }
 
+/* Gives the request to its driver, inside of a read side that whoever quiesces the queue waits for. */
+static __always_inline blk_status_t exo_reissue_queue(struct request *rq)
+{
+	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
+	blk_status_t status;
+
+	exo_reissue_account(rq, true);
+	status = rq->q->mq_ops->queue_rq(rq->mq_hctx, &bd);
+	if (unlikely(status))
+		exo_reissue_account(rq, false);
+	return status;
+}
+
 static __always_inline bool exo_reissue_stopped(const struct blk_mq_hw_ctx *hctx)
 {
 	return blk_queue_quiesced(hctx->queue) || test_bit(BLK_MQ_S_STOPPED, &hctx->state);
@@ -137,7 +150,8 @@ static __always_inline bool exo_reissue_stopped(const struct blk_mq_hw_ctx *hctx
  * Root may shrink the partition or the queue's limits under us. The block layer checks both before
  * the entry points that a first issue uses.
  */
-static __always_inline bool exo_reissue_in_bounds(const struct exo_volume *volume, u64 disk_offset, u32 len)
+static __always_inline bool exo_reissue_in_bounds(const struct exo_volume *volume, u64 disk_offset,
+						  u32 len)
 {
 	return disk_offset + len <= bdev_nr_bytes(volume->bdev) &&
 	       len >> SECTOR_SHIFT <= queue_max_sectors(volume->queue);

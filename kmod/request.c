@@ -64,7 +64,8 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 
 	/*
 	 * The read is over, although the request stays allocated: a driver that resets its
-	 * controller waits for every request that is marked as completing. Also for reusable().
+	 * controller waits for every request that is marked as completing. Also for
+	 * exo_reissue_possible().
 	 */
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	r->status = status;
@@ -177,17 +178,7 @@ static void set_waiting(struct exo_read *r, bool waiting)
 
 static blk_status_t queue_rq_unless_stopped(struct request *rq)
 {
-	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
-	struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
-	blk_status_t status;
-
-	if (exo_reissue_stopped(hctx))
-		return BLK_STS_RESOURCE;
-	exo_reissue_account(rq, true);
-	status = rq->q->mq_ops->queue_rq(hctx, &bd);
-	if (status)
-		exo_reissue_account(rq, false);
-	return status;
+	return exo_reissue_stopped(rq->mq_hctx) ? BLK_STS_RESOURCE : exo_reissue_queue(rq);
 }
 
 /* Whoever quiesces the queue waits for these read sides, as for the block layer's own. */

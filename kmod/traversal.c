@@ -8,7 +8,6 @@
  */
 #include <linux/bitops.h>
 #include <linux/irqflags.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -40,28 +39,6 @@ void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error)
 	t->ending = true;
 	t->cause = cause;
 	t->error = error;
-}
-
-/**
- * exo_traversal_stopped() - why a traversal must not go on, whatever its program wants
- * @t: driven by the caller
- *
- * Context: any.
- * Return: EXO_END_DONE if it may go on.
- */
-enum exo_end exo_traversal_stopped(const struct exo_traversal *t)
-{
-	for (u64 slots = t->entered; slots; slots &= slots - 1) {
-		if (exo_grant_is_cut(t->slots.grants[__ffs64(slots)]))
-			return EXO_END_REVOKED;
-	}
-	if (READ_ONCE(t->cancel))
-		return EXO_END_CANCELLED;
-	if (READ_ONCE(t->program->detaching))
-		return EXO_END_DETACHED;
-	if (time_after(jiffies, t->deadline))
-		return t->grant_expires ? EXO_END_EXPIRED : EXO_END_TIMEOUT;
-	return EXO_END_DONE;
 }
 
 /* ---- the program ---- */

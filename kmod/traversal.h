@@ -12,8 +12,10 @@
 #define EXO_TRAVERSAL_H
 
 #include <linux/bio.h>
+#include <linux/bitops.h>
 #include <linux/completion.h>
 #include <linux/hrtimer.h>
+#include <linux/jiffies.h>
 #include <linux/llist.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
@@ -21,6 +23,7 @@
 #include <linux/exo.h>
 
 #include "audit.h"
+#include "grant.h"
 #include "limits.h"
 #include "program_ops.h"
 #include "read.h"
@@ -129,7 +132,28 @@ void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error);
 void exo_traversal_begin(struct exo_traversal *t);
 void exo_traversal_judge(struct exo_traversal *t, int verdict);
 void exo_traversal_take(struct exo_traversal *t, struct exo_read *read);
-enum exo_end exo_traversal_stopped(const struct exo_traversal *t);
 void exo_traversal_end(struct exo_traversal *t);
+
+/**
+ * exo_traversal_stopped() - why a traversal must not go on, whatever its program wants
+ * @t: driven by the caller
+ *
+ * Context: any.
+ * Return: EXO_END_DONE if it may go on.
+ */
+static inline enum exo_end exo_traversal_stopped(const struct exo_traversal *t)
+{
+	for (u64 slots = t->entered; slots; slots &= slots - 1) {
+		if (exo_grant_is_cut(t->slots.grants[__ffs64(slots)]))
+			return EXO_END_REVOKED;
+	}
+	if (READ_ONCE(t->cancel))
+		return EXO_END_CANCELLED;
+	if (READ_ONCE(t->program->detaching))
+		return EXO_END_DETACHED;
+	if (time_after(jiffies, t->deadline))
+		return t->grant_expires ? EXO_END_EXPIRED : EXO_END_TIMEOUT;
+	return EXO_END_DONE;
+}
 
 #endif /* EXO_TRAVERSAL_H */
