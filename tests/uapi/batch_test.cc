@@ -48,13 +48,6 @@ struct Batch {
     std::vector<uint64_t> results;
 };
 
-void expect_idle() {
-    for (int i = 0; i < 500 && stats().traversals_in_flight; i++) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    CHECK(stats().traversals_in_flight == 0);
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("batch");

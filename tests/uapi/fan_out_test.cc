@@ -2,8 +2,12 @@
 // Several reads of one traversal at once, by every engine: all arrive once, limits hold, and
 // nothing stays behind when one of them is refused or all are cut off.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -160,6 +164,67 @@ TEST_CASE("sixteen reads without end are cut off by time, by the hop limit and b
         CHECK(revoked);
     }
     CHECK(stats().traversals_in_flight == 0);
+}
+
+TEST_CASE("callers that are killed with sixteen reads in flight leave nothing behind") {
+    {
+        Rig rig(kTreeFileBytes);
+        exo_grant_open request = {};
+        request.hop_limit = UINT32_MAX;
+        Opened endless = rig.regrant(request);
+        REQUIRE(endless.error == 0);
+        uint32_t explode = shared_program("test_explode").id();
+        RunOptions options = {.timeout_ms = 20000, .fan_out = 16};
+        options.hop_bytes = std::max(4096u, rig.info.logical_block_bytes);
+        for (int i = 0; i < 12; i++) {
+            options.engine = kEngines[i % 4];
+            pid_t child = fork();
+            REQUIRE(child >= 0);
+            if (child == 0) {
+                for (;;) {
+                    run(endless.fd.get(), explode, nullptr, 0, options);
+                }
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(10 + i));
+            REQUIRE(kill(child, SIGKILL) == 0);
+            int status = 0;
+            REQUIRE(waitpid(child, &status, 0) == child);
+            CHECK(WTERMSIG(status) == SIGKILL);
+            expect_idle();
+        }
+    }
+    CHECK(stats().grants == 0);
+}
+
+TEST_CASE("many trees at once, in a batch") {
+    Tree tree = write_tree(device_path(), 1, 200, 12);
+    Rig rig(kTreeFileBytes);
+    constexpr size_t kTrees = 20;
+    std::vector<test_tree_result> results(kTrees);
+    std::vector<exo_traverse> entries(kTrees);
+    for (size_t i = 0; i < kTrees; i++) {
+        exo_traverse& entry = entries[i];
+        entry.program_id = shared_program("test_tree").id();
+        entry.hop_bytes = 4096;
+        entry.timeout_ms = 20000;
+        entry.result = reinterpret_cast<uint64_t>(&results[i]);
+        entry.result_len = sizeof(results[i]);
+        entry.fan_out = static_cast<uint16_t>(1 + i % 16);
+        entry.engine = i % 2 ? EXO_ENGINE_AUTO : EXO_ENGINE_DISPATCH;
+    }
+    exo_batch batch = {.traversals = reinterpret_cast<uint64_t>(entries.data()),
+                       .count = kTrees,
+                       .entry_bytes = sizeof(exo_traverse),
+                       .flags = 0,
+                       .reserved = 0};
+    REQUIRE(call(rig.grant, EXO_GRANT_BATCH, &batch) == 0);
+    for (size_t i = 0; i < kTrees; i++) {
+        CAPTURE(i);
+        CHECK(entries[i].outcome.cause == EXO_END_DONE);
+        CHECK(results[i].blocks == tree.blocks);
+        CHECK(results[i].sum == tree.sum);
+    }
+    expect_idle();
 }
 
 TEST_CASE("only dispatch serves a device without a hardware queue, and auto says so" *

@@ -29,10 +29,7 @@ int rounds(int usual) {
 constexpr test_stride_args kForEver = {.stride = 4096, .count = 0, .len = 4096};
 
 void expect_nothing_left() {
-    for (int i = 0; i < 200 && stats().traversals_in_flight; i++) {
-        std::this_thread::sleep_for(10ms);
-    }
-    CHECK(stats().traversals_in_flight == 0);
+    expect_idle();
     CHECK(stats().grants == 0);
     CHECK(stats().pins == 0);
     CHECK(stats().volumes == 0);

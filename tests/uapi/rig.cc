@@ -78,6 +78,13 @@ exo_stats stats() {
     return s;
 }
 
+void expect_idle() {
+    for (int i = 0; i < 500 && stats().traversals_in_flight; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    CHECK(stats().traversals_in_flight == 0);
+}
+
 Opened attach(const std::string& device, exo_attach* out,
               const std::array<uint8_t, EXO_UUID_BYTES>& uuid) {
     Fd fd = open_path(device, O_RDWR);

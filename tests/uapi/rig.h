@@ -61,6 +61,9 @@ Fd open_exo();
 // Fails the test unless the module's counters reach the state that an idle module has.
 exo_stats stats();
 
+// Fails the test unless everything in flight ends within a few seconds.
+void expect_idle();
+
 constexpr std::array<uint8_t, EXO_UUID_BYTES> kUuid = {0xe0, 1, 2,  3,  4,  5,  6,  7,
                                                        8,    9, 10, 11, 12, 13, 14, 15};
 

@@ -100,13 +100,6 @@ exo_uring_traverse inline_request(const exo_traverse& request, exo_outcome* outc
     return command;
 }
 
-void expect_idle() {
-    for (int i = 0; i < 500 && stats().traversals_in_flight; i++) {
-        std::this_thread::sleep_for(10ms);
-    }
-    CHECK(stats().traversals_in_flight == 0);
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("uring");

@@ -90,13 +90,6 @@ void sweep(const std::string& what, const std::function<int()>& act,
     FAIL(what << " does not come to its end");
 }
 
-void expect_idle() {
-    for (int i = 0; i < 500 && stats().traversals_in_flight; i++) {
-        std::this_thread::sleep_for(10ms);
-    }
-    CHECK(stats().traversals_in_flight == 0);
-}
-
 // A traversal with everything that it can allocate.
 struct Request {
     explicit Request(uint32_t program_id, uint32_t flags = 0, uint16_t engine = EXO_ENGINE_AUTO,
