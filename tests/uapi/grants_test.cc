@@ -11,6 +11,7 @@
 #include <cstring>
 #include <thread>
 
+#include "mail.h"
 #include "rig.h"
 
 using namespace exo::test;
@@ -161,24 +162,11 @@ TEST_CASE("a grant fd closes on exec and travels over a socket") {
     int pair[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     Fd left(pair[0]), right(pair[1]);
-    char byte = 0;
-    iovec iov = {&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    int fd = rig.grant.get();
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    REQUIRE(sendmsg(left.get(), &message, 0) == 1);
-    REQUIRE(recvmsg(right.get(), &message, 0) == 1);
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-    Fd received(fd);
+    REQUIRE(send_fd(left.get(), rig.grant.get(), 'g') == 0);
+    char kind = 0;
+    Fd received(receive_fd(right.get(), &kind));
+    REQUIRE(received);
+    CHECK(kind == 'g');
     rig.grant.reset();
 
     const Program& act = shared_program("test_act");

@@ -9,22 +9,12 @@
 #include <exo/program.hpp>
 #include <string>
 
+#include "must.h"
 #include "test_args.h"
 
 namespace {
 
 constexpr uint32_t kBlock = 4096;
-
-[[noreturn]] void die(const std::string& message) {
-    std::fprintf(stderr, "failed: %s\n", message.c_str());
-    std::exit(1);
-}
-
-template <typename T>
-T must(exo::Result<T> result) {
-    if (!result) die(result.error().message);
-    return std::move(*result);
-}
 
 void expect(bool condition, const char* what) {
     if (!condition) die(what);

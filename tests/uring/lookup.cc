@@ -18,21 +18,11 @@
 #include <vector>
 
 #include "exo_index.h"
+#include "must.h"
 
 namespace {
 
 constexpr unsigned kInFlight = 64;
-
-[[noreturn]] void die(const std::string& message) {
-    std::fprintf(stderr, "failed: %s\n", message.c_str());
-    std::exit(1);
-}
-
-template <typename T>
-T must(exo::Result<T> result) {
-    if (!result) die(result.error().message);
-    return std::move(*result);
-}
 
 struct Question {
     std::string key;

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "must.h"
+
 namespace {
 
 constexpr size_t kKeys = 200;
@@ -19,12 +21,7 @@ exo::Index open_index(const exo::File& file, uint32_t mode) {
     exo_index_options options = {};
     options.mode = mode;
     options.in_flight_limit = 1;
-    auto index = exo::Index::open(file, options);
-    if (!index) {
-        std::fprintf(stderr, "failed: %s\n", index.error().message.c_str());
-        std::exit(1);
-    }
-    return std::move(*index);
+    return must(exo::Index::open(file, options));
 }
 
 }  // namespace

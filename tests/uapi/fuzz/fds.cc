@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "fuzz.h"
+#include "mail.h"
 
 namespace exo::fuzz {
 
@@ -127,41 +128,16 @@ int fds_send(Task& task) {
     if (fd < 0) {
         return -EBADF;
     }
-    char byte = static_cast<char>(kind);
-    iovec data = {.iov_base = &byte, .iov_len = 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    return sendmsg(task.process.mail, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return test::send_fd(task.process.mail, fd, static_cast<char>(kind), MSG_DONTWAIT);
 }
 
 int fds_receive(Task& task) {
-    char byte = 0;
-    iovec data = {.iov_base = &byte, .iov_len = 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    if (recvmsg(task.process.mail, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0) {
-        return -errno;
+    char kind = 0;
+    int fd = test::receive_fd(task.process.mail, &kind, MSG_DONTWAIT);
+    if (fd < 0) {
+        return fd;
     }
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_type != SCM_RIGHTS) {
-        return -ENOMSG;
-    }
-    int fd = -1;
-    memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    task.process.fds.put(task.random, static_cast<Kind>(byte), fd);
+    task.process.fds.put(task.random, static_cast<Kind>(kind), fd);
     return 0;
 }
 
