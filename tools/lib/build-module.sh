@@ -17,7 +17,7 @@ mirror_sources() {
     find "$to" -xtype l -delete
 }
 
-# build_module SOURCE OUTPUT HEADERS JOBS [MAKE_ARGUMENT...]
+# build_module SOURCE OUTPUT HEADERS JOBS [MAKE_ARGUMENT...]: a warning is an error, as in all of our code.
 build_module() {
     local source=$1 output=$2 headers=$3 jobs=$4 log name
     shift 4
@@ -26,7 +26,7 @@ build_module() {
     mirror_sources "$source" "$output"
     log=$output/build.log
     # Kbuild prints much that is no news; a warning or an error is shown.
-    if ! make -C "$headers" M="$output" -j "$jobs" modules "$@" >"$log" 2>&1; then
+    if ! make -C "$headers" M="$output" -j "$jobs" modules KCFLAGS=-Werror "$@" >"$log" 2>&1; then
         grep -vE '^(make: (Entering|Leaving)|  (CC|LD|MODPOST|BTF|CHECK) )' "$log" >&2 || true
         die "$name could not be built against $headers (whole output: $log)"
     fi
