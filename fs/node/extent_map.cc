@@ -159,10 +159,10 @@ Result<uint64_t> ExtentMap::remove(Handle& handle, uint64_t first, uint64_t end,
     return end;
 }
 
-Result<> ExtentMap::set_written(Handle& handle, uint64_t first, uint64_t count) {
+Result<> ExtentMap::set_state(Handle& handle, uint64_t first, uint64_t count, bool unwritten) {
     EXO_TRY_ASSIGN(const Segment extent, extent_before(first + 1));
     const uint64_t extent_end = extent.file_block + extent.count, end = first + count;
-    if (extent.count == 0 || extent_end < end || !extent.unwritten)
+    if (extent.count == 0 || extent_end < end || extent.unwritten == unwritten)
         return fail(EUCLEAN, "extents of inode " + std::to_string(ino_) +
                                  " changed under a write: run fsck.exo");
     const BlockNo disk = extent.disk + (first - extent.file_block);
@@ -174,8 +174,9 @@ Result<> ExtentMap::set_written(Handle& handle, uint64_t first, uint64_t count) 
         const ExtentValue value = encode(head);
         EXO_TRY(tree_.overwrite(handle, head.file_block, std::as_bytes(std::span(&value, 1))));
     }
-    if (end < extent_end) EXO_TRY(put(handle, {end, extent_end - end, disk + count, true}));
-    return insert(handle, first, {disk, count}, false);
+    if (end < extent_end)
+        EXO_TRY(put(handle, {end, extent_end - end, disk + count, extent.unwritten}));
+    return insert(handle, first, {disk, count}, unwritten);
 }
 
 }  // namespace exo

@@ -35,14 +35,21 @@ class ExtentMap {
     // Frees what is mapped in [first, end), from the end down, at most max_pieces extents; returns
     // the end of what may be left: `first` when all is done.
     Result<uint64_t> remove(Handle& handle, uint64_t first, uint64_t end, unsigned max_pieces);
-    // Marks [first, first + count) written. REQUIRES: it lies within one unwritten extent
-    Result<> set_written(Handle& handle, uint64_t first, uint64_t count);
+    // Marks [first, first + count) written, or unwritten: its blocks stay, and read as zeros.
+    // REQUIRES: it lies within one extent of the other state
+    Result<> set_written(Handle& handle, uint64_t first, uint64_t count) {
+        return set_state(handle, first, count, false);
+    }
+    Result<> set_unwritten(Handle& handle, uint64_t first, uint64_t count) {
+        return set_state(handle, first, count, true);
+    }
 
     Result<> for_each(uint64_t from, const std::function<bool(const Segment&)>& visit) const;
 
   private:
     Result<Segment> decode(uint64_t key, std::span<const std::byte> value) const;
     Result<> put(Handle& handle, const Segment& segment);
+    Result<> set_state(Handle& handle, uint64_t first, uint64_t count, bool unwritten);
 
     const Core& core_;
     InodeTable& inodes_;

@@ -99,8 +99,18 @@ struct VolumeImpl {
     Result<> enter_write(Ino ino, const WritePlan& plan, uint64_t end);
     Result<size_t> write_some(Ino ino, uint64_t offset, std::span<const std::byte> data);
     Result<bool> overwrite(Ino ino, uint64_t offset, std::span<const std::byte> data);
-    Result<> allocate_range(Ino ino, uint64_t first, uint64_t end);
-    Result<> punch_range(Ino ino, uint64_t first, uint64_t end, const timespec& now);
+    // What fallocate leaves in the record: the time of all its steps; the new size, if any.
+    struct SpaceChange {
+        timespec time;
+        std::optional<uint64_t> size;
+    };
+    struct BlockRange {
+        uint64_t first, end;  // of the file
+    };
+    Result<> finish_step(Handle& handle, Ino ino, const SpaceChange& change, bool last);
+    Result<> allocate_range(Ino ino, uint64_t first, uint64_t end, const BlockRange& zeroed,
+                            const SpaceChange& change);
+    Result<> punch_range(Ino ino, uint64_t first, uint64_t end, const SpaceChange& change);
     // A record that is a regular file which may be changed. REQUIRES: the DataLock held exclusively
     Result<InodeTable::Ref> writable_file(Ino ino);
     Result<uint64_t> writable_size(Ino ino);

@@ -106,54 +106,72 @@ void Volume::closed(Ino ino) {
     impl_->allocator->windows().drop(ino);
 }
 
-// Allocates unwritten extents for the holes of [first, end).
-Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end) {
+// What a step leaves in the inode's record. The size comes with the last one, so that what fits in
+// one step is there in full or not at all.
+Result<> VolumeImpl::finish_step(Handle& handle, Ino ino, const SpaceChange& change, bool last) {
+    EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+    if (last && change.size) record->size = *change.size;
+    touch(*record, true, change.time);
+    states.changed(ino, handle.sequence(), true);
+    return {};
+}
+
+// Allocates unwritten extents for the holes of [first, end), and makes the written ones of `zeroed`
+// unwritten: they keep their blocks, so zeroing does not fail for want of space where there is
+// data, and what is contiguous stays so.
+Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end, const BlockRange& zeroed,
+                                    const SpaceChange& change) {
+    auto step = [&](uint64_t at) -> Result<uint64_t> {
+        EXO_TRY_ASSIGN(Handle handle, journal->begin());
+        ExtentMap map = extents(ino);
+        for (unsigned piece = 0; piece < kPiecesPerHandle && at < end;) {
+            EXO_TRY_ASSIGN(const auto segments, map.map(at, end - at, 1));
+            const Segment& segment = segments.front();
+            const uint64_t segment_end = at + segment.count;
+            if (segment.hole()) {
+                EXO_TRY_ASSIGN(const BlockNo goal, goal_of(ino, map, at));
+                EXO_TRY_ASSIGN(Reservation room,
+                               allocator->reserve(segment.count, goal, Purpose::kData));
+                EXO_TRY_ASSIGN(const BlockRun run, allocator->allocate(handle, std::move(room)));
+                EXO_TRY(map.insert(handle, at, run, true));
+                EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
+                record->blocks = record->blocks + run.count;
+                at += run.count;
+                piece++;
+                continue;
+            }
+            const uint64_t from = std::max(at, zeroed.first);
+            const uint64_t to = std::min(segment_end, zeroed.end);
+            if (!segment.unwritten && from < to) {
+                EXO_TRY(map.set_unwritten(handle, from, to - from));
+                piece++;
+            }
+            at = segment_end;
+        }
+        EXO_TRY(finish_step(handle, ino, change, at == end));
+        handle.commit();
+        return at;
+    };
     for (uint64_t done = first; done < end;) {
-        EXO_TRY_ASSIGN(done, with_space([&]() -> Result<uint64_t> {
-                           uint64_t at = done;
-                           EXO_TRY_ASSIGN(Handle handle, journal->begin());
-                           ExtentMap map = extents(ino);
-                           for (unsigned piece = 0; piece < kPiecesPerHandle && at < end;) {
-                               EXO_TRY_ASSIGN(const auto segments, map.map(at, end - at, 1));
-                               const Segment& segment = segments.front();
-                               if (!segment.hole()) {
-                                   at += segment.count;
-                                   continue;
-                               }
-                               EXO_TRY_ASSIGN(const BlockNo goal, goal_of(ino, map, at));
-                               EXO_TRY_ASSIGN(
-                                   Reservation room,
-                                   allocator->reserve(segment.count, goal, Purpose::kData));
-                               EXO_TRY_ASSIGN(const BlockRun run,
-                                              allocator->allocate(handle, std::move(room)));
-                               EXO_TRY(map.insert(handle, at, run, true));
-                               EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
-                               record->blocks = record->blocks + run.count;
-                               at += run.count;
-                               piece++;
-                           }
-                           states.changed(ino, handle.sequence(), true);
-                           handle.commit();
-                           return at;
-                       }));
+        EXO_TRY_ASSIGN(done, with_space([&] { return step(done); }));
     }
     return {};
 }
 
-Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end, const timespec& now) {
-    while (first < end) {
-        EXO_TRY_ASSIGN(end, with_space([&]() -> Result<uint64_t> {
-                           EXO_TRY_ASSIGN(Handle handle, journal->begin());
-                           EXO_TRY_ASSIGN(
-                               const uint64_t left,
-                               extents(ino).remove(handle, first, end, kPiecesPerHandle));
-                           EXO_TRY_ASSIGN(InodeRecord * record, inodes->modify(handle, ino));
-                           touch(*record, true, now);
-                           states.changed(ino, handle.sequence(), true);
-                           handle.commit();
-                           return left;
-                       }));
-    }
+Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end, const SpaceChange& change) {
+    auto step = [&](uint64_t stop) -> Result<uint64_t> {
+        EXO_TRY_ASSIGN(Handle handle, journal->begin());
+        uint64_t left = first;
+        if (first < stop) {
+            EXO_TRY_ASSIGN(left, extents(ino).remove(handle, first, stop, kPiecesPerHandle));
+        }
+        EXO_TRY(finish_step(handle, ino, change, left == first));
+        handle.commit();
+        return left;
+    };
+    do {
+        EXO_TRY_ASSIGN(end, with_space([&] { return step(end); }));
+    } while (first < end);
     return {};
 }
 
@@ -167,35 +185,28 @@ Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_
     std::unique_lock lock(data_lock.mutex());
     EXO_TRY_ASSIGN(const uint64_t size, v.writable_size(ino));
     v.allocator->windows().drop(ino);
-    const timespec now = current_time();
-    if (mode == FallocateMode::kAllocate) {
-        // Refuse at once what cannot fit, rather than fill the volume and fail.
-        if (length / kBlockBytes > v.superblock.size_blocks) return fail(ENOSPC);
-        if (end > size && !keep_size) EXO_TRY(v.zero_stale_tail(ino));
-        EXO_TRY(v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes));
-    } else {
-        const uint64_t whole_first = round_up(offset), whole_end = round_down(end);
-        if (mode == FallocateMode::kZeroRange && end > size && !keep_size)
-            EXO_TRY(v.zero_stale_tail(ino));
-        if (whole_first > whole_end) {
+    VolumeImpl::SpaceChange change{current_time(), {}};
+    if (mode != FallocateMode::kPunchHole && end > size && !keep_size) {
+        change.size = end;
+        EXO_TRY(v.zero_stale_tail(ino));
+    }
+    // Refuse at once what cannot fit, rather than fill the volume and fail.
+    if (mode == FallocateMode::kAllocate && length / kBlockBytes > v.superblock.size_blocks)
+        return fail(ENOSPC);
+    VolumeImpl::BlockRange whole{0, 0};
+    if (mode != FallocateMode::kAllocate) {
+        const uint64_t first = round_up(offset), last = round_down(end);
+        whole = {first / kBlockBytes, std::max(first, last) / kBlockBytes};
+        if (first > last) {
             EXO_TRY(v.zero_within_block(ino, offset, end));
         } else {
-            if (offset < whole_first) EXO_TRY(v.zero_within_block(ino, offset, whole_first));
-            if (end > whole_end) EXO_TRY(v.zero_within_block(ino, whole_end, end));
-            EXO_TRY(v.punch_range(ino, whole_first / kBlockBytes, whole_end / kBlockBytes, now));
+            if (offset < first) EXO_TRY(v.zero_within_block(ino, offset, first));
+            if (end > last) EXO_TRY(v.zero_within_block(ino, last, end));
         }
-        if (mode == FallocateMode::kZeroRange)
-            EXO_TRY(v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes));
     }
-    return v.with_space([&]() -> Result<> {
-        EXO_TRY_ASSIGN(Handle handle, v.journal->begin());
-        EXO_TRY_ASSIGN(InodeRecord * record, v.inodes->modify(handle, ino));
-        if (mode != FallocateMode::kPunchHole && !keep_size && end > size) record->size = end;
-        touch(*record, true, now);
-        v.states.changed(ino, handle.sequence(), true);
-        handle.commit();
-        return {};
-    });
+    if (mode == FallocateMode::kPunchHole)
+        return v.punch_range(ino, whole.first, whole.end, change);
+    return v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes, whole, change);
 }
 
 Result<uint64_t> Volume::seek(Ino ino, uint64_t offset, int whence) {

@@ -108,11 +108,10 @@ class Together {
 
 const std::vector<Company>& companies() {
     static const std::vector<Company> all = {
-        // What takes one transaction only: of an fallocate that punches or zeroes, or of a copy, a
-        // commit for somebody else may make one part durable before the next, as on other file
-        // systems. The model knows no such parts.
+        // A copy is left out: it is as many writes as it takes, and the model knows no such parts.
         {"growing", {"append", "overwrite", "rename", "allocate"}},
         {"changing", {"truncate", "attributes", "leases", "xattrs"}},
+        {"punching", {"punch", "allocate", "truncate", "overwrite"}},
         {"naming", {"unnamed", "links", "append", "rename"}},
     };
     return all;

@@ -69,6 +69,8 @@ Script script_punch() {
     s.fallocate("f", kPunch, 30000, 10000, true).fsync("f");
     s.write("f", 9000, 100, 'h').fsync("f").fallocate("f", kPunch, 60000, 90000, true).sync();
     s.fallocate("g", kZero, 4096, 12288, true).fsync("g").write("g", 5000, 3000, 'i').fsync("g");
+    // Written before the zeroing is durable, into the blocks that it keeps.
+    s.fallocate("g", kZero, 24576, 8192, true).write("g", 26000, 1000, 'k').sync();
     s.fallocate("g", kZero, 20100, 300, false).fsync("g");
     s.fallocate("g", kZero, 60000, 30000, false).fsync("g").write("g", 80000, 5000, 'j').sync();
     s.fallocate("g", kZero, 0, 90000, true).sync().fallocate("g", kPunch, 0, 90000, true).sync();

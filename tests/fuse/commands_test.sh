@@ -101,6 +101,14 @@ expect 3 "$bin/exo" place "$mnt/placed" --near "$mnt/none"
 said 'No such file'
 expect 3 "$bin/exo" place "$work/data" --at 4096
 said 'not on an exo mount'
+[ -s "$work/data" ] || wrong "a file that could not be placed is gone"
+expect 3 "$bin/exo" place "$work/new" --at 4096
+said 'not on an exo mount'
+expect 3 "$bin/exo" place "$mnt/new" --at $((256 << 20))
+said 'outside of the file system'
+for made in "$work/new" "$mnt/new"; do
+    [ ! -e "$made" ] || wrong "$made was made, though it could not be placed"
+done
 
 expect 0 "$bin/exo" umount "$mnt"
 expect 0 "$bin/exo" fsck -n "$image"

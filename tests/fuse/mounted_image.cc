@@ -118,12 +118,26 @@ int MountedImage::umount() {
     return run({EXO_MOUNTD, "umount", directory_}, output_);
 }
 
+namespace {
+// Its arguments, each followed by a space; none when it has ended, which may happen while they are
+// read.
+std::string command_line(const std::string& pid) {
+    std::string command;
+    try {
+        command = read_file("/proc/" + pid + "/cmdline");
+    } catch (const std::ios_base::failure&) {
+        return {};
+    }
+    std::ranges::replace(command, '\0', ' ');
+    return command;
+}
+}  // namespace
+
 pid_t MountedImage::daemon() const {
     for (const auto& process : filesystem::directory_iterator("/proc")) {
         const std::string pid = process.path().filename();
         if (!std::ranges::all_of(pid, [](char c) { return c >= '0' && c <= '9'; })) continue;
-        std::string command = read_file("/proc/" + pid + "/cmdline");
-        std::ranges::replace(command, '\0', ' ');
+        const std::string command = command_line(pid);
         if (command.starts_with(EXO_MOUNTD) && command.find(image_ + " ") != std::string::npos)
             return std::stoi(pid);
     }

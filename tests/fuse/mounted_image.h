@@ -5,6 +5,7 @@
 
 #include <linux/exo.h>
 #include <sys/types.h>
+#include <cstdint>
 
 #include <functional>
 #include <string>

@@ -2,6 +2,7 @@
 // exo place: says where the blocks that a file is going to get should lie.
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <iostream>
@@ -25,6 +26,32 @@ std::string reason(int code) {
             return std::generic_category().message(code);
     }
 }
+
+// The file to be placed. One that was made for it goes again where placing it fails.
+class Target {
+  public:
+    explicit Target(const std::string& path) : path_(path), file_(open()) {}
+    ~Target() {
+        if (made_) unlink(path_.c_str());
+    }
+    Target(const Target&) = delete;
+    Target& operator=(const Target&) = delete;
+    int fd() const { return file_.fd(); }
+    void keep() { made_ = false; }
+
+  private:
+    File open() {
+        if (auto made = File::open(path_, O_WRONLY | O_CREAT | O_EXCL)) {
+            made_ = true;
+            return std::move(*made);
+        }
+        // It is there, or dangles as a symbolic link; or neither, and this says why.
+        return take(File::open(path_, O_WRONLY | O_CREAT));
+    }
+    const std::string path_;
+    bool made_ = false;
+    const File file_;
+};
 }  // namespace
 
 void add_place(CLI::App& app, Context& context) {
@@ -45,7 +72,7 @@ void add_place(CLI::App& app, Context& context) {
         "keep it open,\nor write soon.");
     command->callback([&context, options] {
         context.run = [options] {
-            const File file = take(File::open(options->file, O_WRONLY | O_CREAT));
+            Target file(options->file);
             exo_file_place place{options->offset, 0, 0};
             std::optional<File> other;
             if (!options->near.empty()) {
@@ -59,6 +86,7 @@ void add_place(CLI::App& app, Context& context) {
             }
             if (ioctl(file.fd(), EXO_FILE_PLACE, &place) != 0)
                 throw Failure(options->file + ": " + reason(errno));
+            file.keep();
             return kExitOk;
         };
     });

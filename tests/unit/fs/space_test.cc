@@ -30,6 +30,41 @@ TEST_CASE("fallocate that has to wait for freed blocks fills every hole") {
     require_sound(device);
 }
 
+TEST_CASE("zeroing a range keeps its blocks where they are, and needs no space") {
+    MemoryDevice device = fresh_image(16u << 20);
+    auto v = mount(device);
+    const Ino file = make_file(*v, kRootIno, "file"), filler = make_file(*v, kRootIno, "filler");
+    std::string model(40 * 4096, 'd');
+    EXO_REQUIRE_OK(v->write(file, 0, bytes_of(model)));
+    const auto before = v->extents_of(file, 0, 100);
+    REQUIRE(before->size() == 1);
+    EXO_REQUIRE_OK(v->fallocate(filler, FallocateMode::kAllocate, 0,
+                                v->statfs().blocks_available * 4096, false));
+    auto zero = [&](uint64_t offset, uint64_t length) {
+        EXO_REQUIRE_OK(v->fallocate(file, FallocateMode::kZeroRange, offset, length, true));
+        model.replace(offset, length, std::string(length, '\0'));
+        CHECK(read_all(*v, file) == model);
+    };
+    zero(5000, 9 * 4096);
+    zero(20 * 4096, 4096);
+    zero(0, 4096);
+    const auto after = v->extents_of(file, 0, 100);
+    EXO_REQUIRE_OK(after);
+    REQUIRE(after->size() == 6);
+    for (const FileExtent& extent : *after) {
+        CHECK(extent.disk_offset - extent.file_offset == (*before)[0].disk_offset);
+        const bool data = model[extent.file_offset] == 'd' ||
+                          model[extent.file_offset + extent.length - 1] == 'd';
+        CHECK(extent.unwritten == !data);
+    }
+    // What is written again is data again, where it was.
+    EXO_REQUIRE_OK(v->write(file, 6 * 4096 + 10, bytes_of("again")));
+    model.replace(6 * 4096 + 10, 5, "again");
+    CHECK(read_all(*v, file) == model);
+    EXO_REQUIRE_OK(v->close());
+    require_sound(device);
+}
+
 TEST_CASE("a failed flush makes the volume read-only, and says so to who synced") {
     const QuietLog quiet;
     MemoryDevice base = fresh_image();
