@@ -195,6 +195,7 @@ class Volume {
     Result<> truncate(Ino ino, uint64_t size);
     // The last one who wrote to the file has closed it: gives back what was set aside behind it.
     void closed(Ino ino);
+    // Where more than eight extents change, a crash or an error may leave a part, in the old size.
     Result<> fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
                        bool keep_size);
     // As copy_file_range: copies up to `length` bytes, holes as holes, and returns how many: fewer
