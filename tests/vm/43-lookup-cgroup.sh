@@ -18,6 +18,9 @@ cut -f1 "$TMPDIR/tsv" | sed -n 1,500p >"$TMPDIR/keys"
 exo index build -o $MNT/index "$TMPDIR/tsv"
 exo pin $MNT/index
 exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
+expect_equal "$(exo volumes | awk 'NR == 1 { at = index($0, "ENGINES") }
+                                   NR == 2 { print substr($0, at, 30) }')" \
+    "polled, completion, dispatch  " "engines of an NVMe drive with poll queues"
 
 # value NAME FILE: of a JSON object
 value() {

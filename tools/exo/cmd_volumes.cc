@@ -2,12 +2,23 @@
 // exo volumes, exo release: the devices that the module holds, and letting one go whose daemon is
 // gone.
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "tools/exo/command.h"
 #include "tools/exo/module.h"
 #include "tools/exo/output.h"
 
 namespace exo::tool {
+
+namespace {
+// What the device can do, the fastest first.
+std::vector<std::string> engines_of(const exo_volume_entry& volume) {
+    if (volume.flags & EXO_VOLUME_STATE_DISPATCH) return {"dispatch"};
+    if (volume.flags & EXO_VOLUME_STATE_POLLED) return {"polled", "completion", "dispatch"};
+    return {"completion", "dispatch"};
+}
+}  // namespace
 
 void add_volumes(CLI::App& app, Context& context) {
     auto* command = app.add_subcommand("volumes", "The devices that the module holds");
@@ -24,8 +35,14 @@ void add_volumes(CLI::App& app, Context& context) {
                          {"grants", v.grants},
                          {"daemon", bool(v.flags & EXO_VOLUME_STATE_DAEMON)},
                          {"mount_bound", bool(v.flags & EXO_VOLUME_STATE_BOUND)},
-                         {"poll_queues", bool(v.flags & EXO_VOLUME_STATE_POLLED)}};
-                if (!context.json) row["size"] = size_text(v.size_bytes);
+                         {"engines", engines_of(v)}};
+                if (!context.json) {
+                    row["size"] = size_text(v.size_bytes);
+                    std::string engines;
+                    for (const std::string& engine : engines_of(v))
+                        engines += (engines.empty() ? "" : ", ") + engine;
+                    row["engines"] = engines;
+                }
                 rows.push_back(row);
             }
             print_rows(context.json, rows,
@@ -36,7 +53,7 @@ void add_volumes(CLI::App& app, Context& context) {
                         {"GRANTS", "grants"},
                         {"DAEMON", "daemon"},
                         {"MOUNTED", "mount_bound"},
-                        {"POLLED", "poll_queues"},
+                        {"ENGINES", "engines"},
                         {"UUID", "uuid"}},
                        "The module holds no device: no exo file system is mounted.");
             return kExitOk;
