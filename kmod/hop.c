@@ -52,7 +52,7 @@ static __always_inline int step(struct exo_traversal *t, struct exo_read *r, boo
 	/* Interrupts are off while a program runs, see traversal.c; in an interrupt they are. */
 	if (polled)
 		local_irq_disable();
-	verdict = t->program->ops->step(&t->context);
+	verdict = exo_program_step(t->program, &t->context);
 	if (polled)
 		local_irq_enable();
 	if (trace_exo_hop_enabled())

@@ -113,25 +113,52 @@ static bool valid_name(const char *name)
 	return !memchr_inv(name + len, 0, EXO_PROGRAM_NAME_BYTES - len);
 }
 
+/*
+ * Finds the program that is attached as step. The core has replaced its descriptor by its id by now,
+ * so somebody who exchanges descriptors meanwhile is found out. The core keeps what it has attached
+ * until after unreg(), so no reference of ours is needed.
+ */
+static int find_step(struct exo_program_ops *to, const struct exo_program_ops *from)
+{
+	struct bpf_prog *prog;
+
+	if (!to->step)
+		return -EINVAL;
+	prog = bpf_prog_get_type_dev(to->step_fd, BPF_PROG_TYPE_STRUCT_OPS, false);
+	if (IS_ERR(prog))
+		return PTR_ERR(prog);
+	if (prog->aux->id == (unsigned long)from->step)
+		to->step_prog = prog;
+	bpf_prog_put(prog);
+	return to->step_prog ? 1 : -EINVAL;
+}
+
+/*
+ * Called in the order of the members. The descriptors of programs stand in place of the functions,
+ * until the core has seen to the member.
+ */
 static int init_member(const struct btf_type *t, const struct btf_member *member, void *kdata,
 		       const void *udata)
 {
 	const struct exo_program_ops *from = udata;
 	struct exo_program_ops *to = kdata;
 
-	if (__btf_member_bit_offset(t, member) / 8 != offsetof(struct exo_program_ops, name))
+	switch (__btf_member_bit_offset(t, member) / 8) {
+	case offsetof(struct exo_program_ops, step):
+		to->step_fd = (unsigned long)from->step;
 		return 0;
-	if (!valid_name(from->name))
-		return -EINVAL;
-	memcpy(to->name, from->name, sizeof(to->name));
-	return 1;
-}
-
-static int validate(void *kdata)
-{
-	const struct exo_program_ops *ops = kdata;
-
-	return ops->step ? 0 : -EINVAL;
+	case offsetof(struct exo_program_ops, name):
+		if (!valid_name(from->name))
+			return -EINVAL;
+		memcpy(to->name, from->name, sizeof(to->name));
+		return 1;
+	case offsetof(struct exo_program_ops, step_fd):
+		return from->step_fd ? -EINVAL : 1;
+	case offsetof(struct exo_program_ops, step_prog):
+		return from->step_prog ? -EINVAL : find_step(to, from);
+	default:
+		return 0;
+	}
 }
 
 static struct exo_program *find_by_name(const char *name)
@@ -179,6 +206,7 @@ static int reg(void *kdata, struct bpf_link *link)
 	if (!program)
 		return -ENOMEM;
 	program->ops = ops;
+	program->step = ops->step_prog;
 	memcpy(program->name, ops->name, sizeof(program->name));
 	program->uid = current_uid();
 	program->attached_at_ns = ktime_get_real_ns();
@@ -259,7 +287,6 @@ static struct bpf_struct_ops struct_ops = {
 	.init = ops_init,
 	.check_member = check_member,
 	.init_member = init_member,
-	.validate = validate,
 	.reg = reg,
 	.unreg = unreg,
 	.cfi_stubs = &stubs,

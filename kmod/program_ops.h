@@ -9,6 +9,7 @@
 #define EXO_PROGRAM_OPS_H
 
 #include <linux/completion.h>
+#include <linux/filter.h>
 #include <linux/percpu-refcount.h>
 #include <linux/rcupdate.h>
 #include <linux/uidgid.h>
@@ -35,6 +36,10 @@ struct exo_program_ops {
 	int (*step)(struct exo_hop_context *context);
 	void (*finish)(struct exo_hop_context *context);
 	char name[EXO_PROGRAM_NAME_BYTES];
+
+	/* The module's own, which programs leave out; behind the others, as program_ops.c needs it. */
+	int step_fd;
+	const struct bpf_prog *step_prog;
 };
 
 struct exo_program_counters {
@@ -47,6 +52,7 @@ struct exo_program_counters {
 
 struct exo_program {
 	const struct exo_program_ops *ops;
+	const struct bpf_prog *step;	/* what ops->step leads to; attached as long as ops is */
 	u32 id;
 	bool detaching;			/* traversals end at their next completion */
 	struct percpu_ref in_flight;
@@ -66,5 +72,24 @@ u64 exo_programs_now(void);
 int exo_program_init(void);
 
 extern struct xarray exo_programs;	/* by id; RCU */
+
+/**
+ * exo_program_step() - run a program's step
+ * @program: referenced by the caller
+ * @context: of the traversal
+ *
+ * Around the trampoline behind ops->step. That would enter an RCU read side, pin the task to its CPU
+ * and set up what tracing helpers look for: a hundred instructions for what interrupts that are off
+ * do as well, and for helpers that our programs do not have.
+ *
+ * Context: interrupts off.
+ */
+static __always_inline int exo_program_step(const struct exo_program *program,
+					    struct exo_hop_context *context)
+{
+	const u64 arguments[] = { (unsigned long)context };
+
+	return bpf_prog_run(program->step, arguments);
+}
 
 #endif /* EXO_PROGRAM_OPS_H */
