@@ -12,7 +12,7 @@
 #include "tenant.h"
 #include "traversal.h"
 
-static u64 window_ticks __ro_after_init;	/* 0 = not known yet */
+u64 exo_window_ticks __ro_after_init;	/* 0 = not known yet */
 
 static unsigned int step_budget_us = EXO_DEFAULT_STEP_BUDGET_US;
 static u64 step_ticks = U64_MAX;	/* the same, as the clock counts it */
@@ -22,7 +22,7 @@ static int set_step_budget_us(const char *text, const struct kernel_param *param
 	int ret = param_set_uint_minmax(text, param, EXO_MIN_STEP_BUDGET_US,
 					EXO_MAX_STEP_BUDGET_US);
 
-	if (!ret && window_ticks)
+	if (!ret && exo_window_ticks)
 		WRITE_ONCE(step_ticks, exo_clock_ticks((u64)step_budget_us * NSEC_PER_USEC));
 	return ret;
 }
@@ -35,28 +35,20 @@ module_param_cb(step_budget_us, &step_budget_us_ops, &step_budget_us, 0644);
 MODULE_PARM_DESC(step_budget_us,
 		 "Microseconds that a completion's step may take in an interrupt; a program that takes longer again and again is left to workers");
 
-/* All times are in exo_clock()'s ticks. */
-struct window {
-	u64 start;
-	u32 tenants;			/* that came since then */
-	u32 before;			/* in the window before it */
-	u64 spent;			/* by all */
-	u64 share;			/* of each of them */
-};
-
-static DEFINE_PER_CPU(struct window, windows);
+DEFINE_PER_CPU(struct exo_window, exo_windows);
 
 static u64 budget_ticks __ro_after_init;
 static u64 most_ticks __ro_after_init;
 static bool any_is_slow __read_mostly;	/* or was */
 
 /* Begins a new window of this CPU, or opens the tenant's books in the current one. */
-static noinline void turn_page(struct window *window, struct exo_tenant_cpu *cpu, u64 now)
+static noinline void turn_page(struct exo_window *window, struct exo_tenant_cpu *cpu, u64 now)
 {
 	u64 passed;
 
-	if (now - window->start >= window_ticks) {
-		window->before = now - window->start < 2 * window_ticks ? window->tenants : 0;
+	window->last = NULL;
+	if (now - window->start >= exo_window_ticks) {
+		window->before = now - window->start < 2 * exo_window_ticks ? window->tenants : 0;
 		window->tenants = 0;
 		window->spent = 0;
 		window->start = now;
@@ -64,7 +56,7 @@ static noinline void turn_page(struct window *window, struct exo_tenant_cpu *cpu
 	if (cpu->window_start == window->start)
 		return;
 	/* What was overspent is paid back by the windows that have passed since. */
-	passed = div64_u64(window->start - cpu->window_start, window_ticks);
+	passed = div64_u64(window->start - cpu->window_start, exo_window_ticks);
 	if (passed >= EXO_INTERRUPT_DEBT_WINDOWS)
 		cpu->spent = 0;
 	else
@@ -74,18 +66,28 @@ static noinline void turn_page(struct window *window, struct exo_tenant_cpu *cpu
 	window->share = budget_ticks / max(window->tenants, window->before);
 }
 
-static struct window *open_window(struct exo_tenant_cpu *cpu, u64 now)
+static struct exo_window *open_window(struct exo_tenant_cpu *cpu, u64 now)
 {
-	struct window *window = this_cpu_ptr(&windows);
+	struct exo_window *window = this_cpu_ptr(&exo_windows);
 
-	if (unlikely(now - window->start >= window_ticks || cpu->window_start != window->start))
+	if (unlikely(now - window->start >= exo_window_ticks || cpu->window_start != window->start))
 		turn_page(window, cpu, now);
 	return window;
+}
+
+static bool is_open(const struct exo_window *window, const struct exo_tenant_cpu *cpu)
+{
+	return cpu->spent < window->share && window->spent < most_ticks;
 }
 
 static atomic_t *heat_of(struct exo_tenant *tenant, u32 program_id)
 {
 	return &tenant->heat[program_id % ARRAY_SIZE(tenant->heat)];
+}
+
+static bool is_hot(struct exo_tenant *tenant, u32 program_id)
+{
+	return atomic_read(heat_of(tenant, program_id)) >= EXO_HEAT_LIMIT;
 }
 
 /**
@@ -96,38 +98,26 @@ static atomic_t *heat_of(struct exo_tenant *tenant, u32 program_id)
  */
 bool exo_budget_is_slow(const struct exo_traversal *t)
 {
-	return unlikely(READ_ONCE(any_is_slow)) &&
-	       atomic_read(heat_of(t->tenant, t->program_id)) >= EXO_HEAT_LIMIT;
+	return unlikely(READ_ONCE(any_is_slow)) && is_hot(t->tenant, t->program_id);
 }
 
 /**
  * exo_budget_enter() - whether a traversal may be driven in this interrupt
- * @stay: filled if so
- * @t: driven by the caller
+ * @stay: of the traversal
  *
  * An interrupt handler that is itself interrupted by another one may count a moment twice.
  *
  * Context: hard or soft interrupt; call exo_budget_leave() in the same one.
  */
-bool exo_budget_enter(struct exo_stay *stay, const struct exo_traversal *t)
+bool exo_budget_enter(const struct exo_stay *stay)
 {
-	struct exo_tenant_cpu *cpu = this_cpu_ptr(t->tenant->cpu);
-	u64 now = exo_clock();
-	const struct window *window = open_window(cpu, now);
+	struct exo_tenant_cpu *cpu = this_cpu_ptr(stay->tenant->cpu);
+	const struct exo_program *program = stay->program;
 
-	if (cpu->spent >= window->share || window->spent >= most_ticks)
+	if (!is_open(open_window(cpu, stay->begun), cpu))
 		return false;
-	if (unlikely(READ_ONCE(any_is_slow)) &&
-	    (exo_budget_is_slow(t) || this_cpu_read(t->program->counters->busy)))
-		return false;
-	*stay = (struct exo_stay){
-		.tenant = t->tenant,
-		.cpu = cpu,
-		.counters = t->program->counters,
-		.program_id = t->program_id,
-		.begun = now,
-	};
-	return true;
+	return likely(!READ_ONCE(any_is_slow)) ||
+	       !(is_hot(stay->tenant, program->id) || this_cpu_read(program->counters->busy));
 }
 
 /*
@@ -136,10 +126,10 @@ bool exo_budget_enter(struct exo_stay *stay, const struct exo_traversal *t)
  */
 static void judge(const struct exo_stay *stay, u64 ticks)
 {
-	atomic_t *heat = heat_of(stay->tenant, stay->program_id);
+	atomic_t *heat = heat_of(stay->tenant, stay->program->id);
 
 	if (unlikely(ticks > READ_ONCE(step_ticks))) {
-		this_cpu_inc(stay->counters->slow);
+		this_cpu_inc(stay->program->counters->slow);
 		if (atomic_add_return(EXO_HEAT_OF_SLOW, heat) >= EXO_HEAT_LIMIT)
 			WRITE_ONCE(any_is_slow, true);
 	} else if (unlikely(atomic_read(heat))) {
@@ -155,12 +145,39 @@ static void judge(const struct exo_stay *stay, u64 ticks)
  */
 void exo_budget_leave(const struct exo_stay *stay)
 {
+	struct exo_tenant_cpu *cpu = this_cpu_ptr(stay->tenant->cpu);
+	struct exo_window *window = this_cpu_ptr(&exo_windows);
 	u64 ticks = exo_clock() - stay->begun;
 
-	stay->cpu->spent += ticks;
-	stay->cpu->ticks += ticks;
-	this_cpu_add(windows.spent, ticks);
+	cpu->spent += ticks;
+	cpu->ticks += ticks;
+	this_cpu_add(exo_windows.spent, ticks);
 	judge(stay, ticks);
+	window->last = !READ_ONCE(any_is_slow) && is_open(window, cpu) ? stay->tenant : NULL;
+}
+
+/**
+ * exo_budget_begin_slow() - a worker runs a slow program on this CPU, with interrupts on
+ * @program: that interrupts must leave alone here
+ *
+ * Context: process, stays on the CPU until exo_budget_end_slow().
+ */
+void exo_budget_begin_slow(const struct exo_program *program)
+{
+	this_cpu_write(program->counters->busy, true);
+	/* Since a program is slow, nobody becomes the last any more. */
+	this_cpu_write(exo_windows.last, NULL);
+	barrier();
+}
+
+/**
+ * exo_budget_end_slow() - it has returned
+ * @program: as above
+ */
+void exo_budget_end_slow(const struct exo_program *program)
+{
+	barrier();
+	this_cpu_write(program->counters->busy, false);
 }
 
 /**
@@ -180,7 +197,7 @@ void exo_budget_charge(struct exo_tenant *tenant, u64 ticks, bool urgent)
 	cpu = this_cpu_ptr(tenant->cpu);
 	cpu->ticks += ticks;
 	if (urgent) {
-		open_window(cpu, exo_clock());
+		open_window(cpu, exo_clock())->last = NULL;
 		cpu->spent += ticks;
 	}
 	local_irq_restore(flags);
@@ -192,12 +209,12 @@ void exo_budget_charge(struct exo_tenant *tenant, u64 ticks, bool urgent)
  */
 u64 exo_budget_ns(const struct exo_tenant_cpu *cpu)
 {
-	return mul_u64_u64_div_u64(READ_ONCE(cpu->ticks), EXO_INTERRUPT_WINDOW_NS, window_ticks);
+	return mul_u64_u64_div_u64(READ_ONCE(cpu->ticks), EXO_INTERRUPT_WINDOW_NS, exo_window_ticks);
 }
 
 void __init exo_budget_init(void)
 {
-	window_ticks = exo_clock_ticks(EXO_INTERRUPT_WINDOW_NS);
+	exo_window_ticks = exo_clock_ticks(EXO_INTERRUPT_WINDOW_NS);
 	budget_ticks = exo_clock_ticks(EXO_INTERRUPT_BUDGET_NS);
 	most_ticks = exo_clock_ticks(EXO_INTERRUPT_MOST_NS);
 	step_ticks = exo_clock_ticks((u64)step_budget_us * NSEC_PER_USEC);

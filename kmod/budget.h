@@ -13,9 +13,12 @@
 #ifndef EXO_BUDGET_H
 #define EXO_BUDGET_H
 
+#include <linux/percpu.h>
 #include <linux/types.h>
 
-struct exo_program_counters;
+#include "clock.h"
+
+struct exo_program;
 struct exo_tenant;
 struct exo_tenant_cpu;
 struct exo_traversal;
@@ -25,16 +28,52 @@ struct exo_traversal;
  */
 struct exo_stay {
 	struct exo_tenant *tenant;
-	struct exo_tenant_cpu *cpu;
-	struct exo_program_counters __percpu *counters;
-	u32 program_id;
+	const struct exo_program *program;
 	u64 begun;			/* in exo_clock()'s ticks */
 };
 
-bool exo_budget_enter(struct exo_stay *stay, const struct exo_traversal *t);
+/* A CPU's; all times are in exo_clock()'s ticks. */
+struct exo_window {
+	u64 start;
+	const struct exo_tenant *last;	/* to leave, and with time left; NULL = look into the books */
+	u32 tenants;			/* that came since then */
+	u32 before;			/* in the window before it */
+	u64 spent;			/* by all */
+	u64 share;			/* of each of them */
+};
+
+DECLARE_PER_CPU(struct exo_window, exo_windows);
+extern u64 exo_window_ticks;
+
+/* A stay that begins now. */
+static __always_inline struct exo_stay exo_budget_stay(struct exo_tenant *tenant,
+						       const struct exo_program *program)
+{
+	return (struct exo_stay){ tenant, program, exo_clock() };
+}
+
+/**
+ * exo_budget_was_last() - whether exo_budget_enter() is spared
+ * @stay: of whoever was the last one here, with time left
+ *
+ * A tenant that is gone may be taken for one that got its memory, for a single stay.
+ *
+ * Context: interrupt, with interrupts off.
+ */
+static __always_inline bool exo_budget_was_last(const struct exo_stay *stay)
+{
+	const struct exo_window *window = this_cpu_ptr(&exo_windows);
+
+	return likely(window->last == stay->tenant &&
+		      stay->begun - window->start < exo_window_ticks);
+}
+
+bool exo_budget_enter(const struct exo_stay *stay);
 void exo_budget_leave(const struct exo_stay *stay);
 void exo_budget_charge(struct exo_tenant *tenant, u64 ticks, bool urgent);
 bool exo_budget_is_slow(const struct exo_traversal *t);
+void exo_budget_begin_slow(const struct exo_program *program);
+void exo_budget_end_slow(const struct exo_program *program);
 u64 exo_budget_ns(const struct exo_tenant_cpu *cpu);
 void exo_budget_init(void);
 

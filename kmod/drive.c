@@ -22,6 +22,7 @@
 #include "hop.h"
 #include "issue.h"
 #include "limits.h"
+#include "reissue.h"
 #include "request.h"
 #include "traversal.h"
 #include "traverse.h"
@@ -354,9 +355,8 @@ static void dispatch_later(struct exo_traversal *t)
 static void go_on(struct exo_read *r, bool here)
 {
 	struct exo_traversal *t = r->traversal;
-	enum exo_hop_result hop = here ? exo_hop_in_interrupt(r) : EXO_HOP_OTHER;
 
-	if (hop == EXO_HOP_GONE || (hop == EXO_HOP_OTHER && !take_over(r)))
+	if (!take_over(r))
 		return;
 	t->in_background = !here;
 	/* What waits for a CPU needs no place in the device. */
@@ -378,7 +378,7 @@ static void go_on(struct exo_read *r, bool here)
  */
 void exo_drive_arrived(struct exo_read *r)
 {
-	struct exo_stay stay;
+	const struct exo_stay stay = exo_budget_stay(r->traversal->tenant, r->traversal->program);
 	bool here;
 
 	/* A task can be preempted; it needs no bound, and may change the CPU. */
@@ -386,10 +386,22 @@ void exo_drive_arrived(struct exo_read *r)
 		go_on(r, true);
 		return;
 	}
-	here = exo_budget_enter(&stay, r->traversal);
+	here = exo_budget_enter(&stay);
 	go_on(r, here);
 	if (here)
 		exo_budget_leave(&stay);
+}
+
+/**
+ * exo_drive_on() - go on with a traversal whose block has been taken
+ * @t: of one read at a time; must not be touched afterwards
+ *
+ * Context: hard interrupt, inside of a stay (budget.h).
+ */
+void exo_drive_on(struct exo_traversal *t)
+{
+	t->in_background = false;
+	run(t, EXO_CONTEXT_COMPLETION);
 }
 
 void exo_fair_go(struct exo_turn *turn)
@@ -420,12 +432,14 @@ bool exo_fair_must_not_wait(const struct exo_turn *turn)
 static enum exo_hop_result poll_plain(struct exo_traversal *t)
 {
 	struct exo_read *r = &t->reads[0];
+	const struct request *rq = r->request;
 
-	if (atomic_read(&r->phase) != EXO_PHASE_ARRIVED)
-		exo_request_poll(t);
+	/* Without a request it waits for its turn. */
+	if (rq && atomic_read(&r->phase) != EXO_PHASE_ARRIVED)
+		exo_reissue_poll(rq);
 	if (atomic_read_acquire(&r->phase) != EXO_PHASE_ARRIVED)
 		return EXO_HOP_GONE;
-	return exo_hop_polled(r);
+	return rq ? exo_hop_polled(r) : EXO_HOP_OTHER;
 }
 
 /**

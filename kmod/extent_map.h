@@ -64,22 +64,21 @@ void exo_extent_map_build(struct exo_extent_map *map, void *memory,
 			  const struct exo_extent *extents, u32 count);
 
 /**
- * exo_extent_map_find() - where an offset lies on the device, and how far it goes on there
+ * exo_extent_map_last_before() - the last extent that begins at or before an offset
  * @map: of the file
  * @offset: in the file
  *
- * The hole behind the last extent ends nowhere: its length reaches the largest offset. Takes about
- * as long for a million extents as for ten, and a binary search's steps more only where extents
- * crowd in a small part of the file.
+ * Takes about as long for a million extents as for ten, and a binary search's steps more only where
+ * extents crowd in a small part of the file.
  *
  * Context: any. The map is immutable, so no lock is needed while a reference to its pin is held.
  */
-static __always_inline struct exo_run exo_extent_map_find(const struct exo_extent_map *map, u64 offset)
+static __always_inline const struct exo_extent *
+exo_extent_map_last_before(const struct exo_extent_map *map, u64 offset)
 {
 	const struct exo_extent *e = map->extents;
 	u64 bucket = offset >> map->bucket_shift;
 	u32 first, more;
-	u64 within;
 
 	if (bucket > map->last_bucket)
 		bucket = map->last_bucket;
@@ -95,8 +94,23 @@ static __always_inline struct exo_run exo_extent_map_find(const struct exo_exten
 			e += half;
 		more -= half;
 	}
+	return e;
+}
 
-	within = offset - e->file_offset;
+/**
+ * exo_extent_map_find() - where an offset lies on the device, and how far it goes on there
+ * @map: of the file
+ * @offset: in the file
+ *
+ * The hole behind the last extent ends nowhere: its length reaches the largest offset.
+ *
+ * Context: any, as above.
+ */
+static __always_inline struct exo_run exo_extent_map_find(const struct exo_extent_map *map, u64 offset)
+{
+	const struct exo_extent *e = exo_extent_map_last_before(map, offset);
+	u64 within = offset - e->file_offset;
+
 	if (within < e->length)
 		return (struct exo_run){ e->length - within, e->disk_offset + within, false };
 	return (struct exo_run){ e[1].file_offset - offset, 0, true };

@@ -82,14 +82,22 @@ bool exo_fair_wait(struct exo_turn *turn);
 bool exo_fair_leave(struct exo_turn *turn);
 void exo_fair_done_slow(struct exo_turn *turn);
 
+/* Whether nobody has to wait; for a tenant that was seen in this jiffy, on a grant without a rate. */
+static __always_inline bool exo_fair_is_quiet(const struct exo_turn *turn,
+					      const struct exo_fair *fair,
+					      const struct exo_tenant *tenant)
+{
+	return !READ_ONCE(fair->on) && !READ_ONCE(tenant->limited) && !turn->placed;
+}
+
 /* Whether the next read of a grant needs no turn; nothing is taken or noted. */
 static inline bool exo_fair_is_free(const struct exo_turn *turn, const struct exo_fair *fair,
 				    const struct exo_grant *grant)
 {
 	const struct exo_tenant *tenant = grant->tenant;
 
-	return likely(!READ_ONCE(fair->on) && !grant->rate_above && !READ_ONCE(tenant->limited) &&
-		      exo_tenant_was_seen(tenant) && !turn->placed);
+	return likely(exo_fair_is_quiet(turn, fair, tenant) && !grant->rate_above &&
+		      exo_tenant_was_seen(tenant));
 }
 
 /**

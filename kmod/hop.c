@@ -5,8 +5,11 @@
  * verdict had just been returned.
  */
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
 #include <linux/preempt.h>
 
+#include "budget.h"
+#include "drive.h"
 #include "extent_map.h"
 #include "fair.h"
 #include "grant.h"
@@ -17,37 +20,48 @@
 #include "program_ops.h"
 #include "reissue.h"
 #include "request.h"
+#include "tenant.h"
 #include "trace.h"
 #include "traversal.h"
 #include "volume.h"
 
-/* The whole of a read has arrived, as one piece from the device, and nothing ends the traversal. */
-static __always_inline bool arrived_whole(const struct exo_traversal *t, const struct exo_read *r)
+/* Looks at what changes with the jiffies alone, for the rest of this one. */
+static noinline bool settle(struct exo_traversal *t)
 {
-	return !r->status && !r->hole && r->piece_len == r->window_len &&
-	       r->offset + r->len <= r->grant->file_bytes &&
-	       exo_traversal_stopped(t) == EXO_END_DONE;
+	unsigned long now = jiffies;
+
+	if (exo_traversal_stopped(t) != EXO_END_DONE || !exo_tenant_was_seen(t->tenant))
+		return false;
+	t->settled = now;
+	return true;
 }
 
-/* As traversal.c's step(), for a block that arrived_whole(). */
-static __always_inline int step(struct exo_traversal *t, struct exo_read *r, bool polled)
+/* As exo_traversal_stopped(), for a traversal of one grant. */
+static __always_inline bool may_go_on(struct exo_traversal *t)
+{
+	return !exo_grant_is_cut(t->only) && !READ_ONCE(t->cancel) &&
+	       !READ_ONCE(t->program->detaching) && (!(jiffies - t->settled) || settle(t));
+}
+
+/* As traversal.c's step(), for a block that has arrived as a whole. */
+static __always_inline int step(struct exo_traversal *t, const struct exo_read *r, bool polled)
 {
 	struct exo_hop *hop = &t->context.hop;
+	u64 offset = r->offset;
+	u32 len = r->len;
 	int verdict;
 
-	t->pause_us = EXO_RETRY_MIN_US;
-	t->in_flight = 0;
-	exo_fair_arrived(&r->turn);
 	t->bytes += r->piece_len;
-	t->offset = r->offset;
-	t->len = r->len;
-	hop->offset = r->offset;
-	hop->len = r->len;
+	t->offset = offset;
+	t->len = len;
+	hop->offset = offset;
+	hop->len = len;
 	hop->tag = r->tag;
 	hop->hop = t->hops++;
 	hop->hops_left = t->hop_limit - t->asked;
-	t->block = r->buffer + (r->offset - r->window_start);
-	t->block_len = r->len;
+	t->block = r->buffer + (offset - r->window_start);
+	t->block_len = len;
+	t->free = BIT(0);
 
 	/* Interrupts are off while a program runs, see traversal.c; in an interrupt they are. */
 	if (polled)
@@ -56,134 +70,192 @@ static __always_inline int step(struct exo_traversal *t, struct exo_read *r, boo
 	if (polled)
 		local_irq_enable();
 	if (trace_exo_hop_enabled())
-		trace_exo_hop(r->grant->id, hop->hop, hop->offset, hop->len, false, verdict);
+		trace_exo_hop(t->only->id, hop->hop, hop->offset, hop->len, false, verdict);
 	return verdict;
 }
 
-/* Whether the read that the program asked for is allowed, and one piece. */
-static __always_inline bool find(const struct exo_traversal *t, const struct exo_read *r,
-				 u64 *window_start, u32 *window_len, u64 *disk_offset)
-{
-	const struct exo_grant *grant = r->grant;
-	const struct exo_volume *volume = r->volume;
-	u64 mask = volume->block_bytes - 1;
-	struct exo_run run;
-	u64 start;
-	u32 len;
+/* Where a read lies. */
+struct place {
+	u64 window_start;		/* in the file */
+	u64 disk_offset;
+	u32 window_len;			/* 0 = it is not allowed, or not one piece */
+};
 
-	if (exo_grant_check_read(grant, r->offset, r->len, t->hop_bytes, volume->block_bytes) !=
-	    EXO_END_DONE)
-		return false;
-	start = r->offset & ~mask;
-	len = ((r->offset + r->len + mask) & ~mask) - start;
-	if (len > volume->max_read_bytes || len > volume->segment_bytes)
-		return false;
-	run = exo_extent_map_find(&grant->pin->map, start);
-	*window_start = start;
-	*window_len = len;
-	*disk_offset = run.target;
-	return run.len >= len && !run.hole;
+/*
+ * Checks the read that the program asked for. For the end of a file that is not a whole block, and to
+ * tell why a read is not allowed, there is exo_grant_check_read().
+ */
+static __always_inline struct place find(struct exo_traversal *t, const struct exo_read *r,
+					 const struct exo_volume *volume)
+{
+	const struct place nowhere = {};
+	const struct exo_grant *grant = t->only;
+	const struct exo_extent *e = t->extent;
+	u64 mask = volume->block_bytes - 1;
+	u64 start = r->offset;
+	u64 end = start + r->len;
+	u64 len, within;
+
+	if (end <= start || start < grant->range_start || end > grant->range_end)
+		return nowhere;
+	start &= ~mask;
+	len = ((end + mask) & ~mask) - start;
+	if (len > t->hop_bytes)
+		return nowhere;
+
+	/* Reads of one traversal often lie close together, and files in few extents. */
+	within = start - e->file_offset;
+	if (within >= e->length) {
+		e = exo_extent_map_last_before(&grant->pin->map, start);
+		t->extent = e;
+		within = start - e->file_offset;
+		if (within >= e->length)
+			return nowhere;
+	}
+	if (e->length - within < len)
+		return nowhere;
+	return (struct place){
+		.window_start = start,
+		.disk_offset = e->disk_offset + within,
+		.window_len = len,
+	};
 }
 
 /* Points the request at the next read. The one before began in the same place of the buffer. */
-static __always_inline void aim(struct exo_read *r, u64 window_start, u32 window_len,
-				u64 disk_offset)
+static __always_inline void aim(struct exo_read *r, struct request *rq, sector_t sector,
+				const struct place *place)
 {
-	struct request *rq = r->request;
 	struct bio *bio = &r->bio;
 
-	r->window_start = window_start;
-	r->window_len = window_len;
-	r->piece_len = window_len;
-	r->disk_offset = disk_offset;
-	r->bvec.bv_len = window_len;
+	r->window_start = place->window_start;
+	r->window_len = place->window_len;
+	r->piece_len = place->window_len;
+	r->disk_offset = place->disk_offset;
+	r->bvec.bv_len = place->window_len;
 
-	/* What a completion changes in a bio of one segment; the rest is as request.c has set it. */
-	bio->bi_next = NULL;
-	bio->bi_flags = 0;
-	bio->bi_status = BLK_STS_OK;
-	bio->bi_iter.bi_sector = r->volume->start_sector + (disk_offset >> SECTOR_SHIFT);
-	bio->bi_iter.bi_size = window_len;
+	/* All that a completion without an error changes in a bio; the rest is request.c's. */
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_iter.bi_size = place->window_len;
 	bio->bi_iter.bi_idx = 0;
 	bio->bi_iter.bi_bvec_done = 0;
-	rq->__sector = bio->bi_iter.bi_sector;
+	rq->__sector = sector;
 	blk_rq_bio_prep(rq, bio, 1);
 }
 
-static __always_inline enum exo_hop_result hop(struct exo_read *r, bool polled)
+/* The block is taken, and what comes next is for the general way. */
+static void land(struct exo_traversal *t, struct exo_read *r)
 {
-	struct exo_traversal *t = r->traversal;
+	t->in_flight = 0;
+	t->pause_us = EXO_RETRY_MIN_US;
+	exo_fair_arrived(&r->turn);
+}
+
+/* What the program said is not like most. */
+static noinline enum exo_hop_result judge(struct exo_traversal *t, struct exo_read *r, int verdict)
+{
+	land(t, r);
+	exo_traversal_judge(t, verdict);
+	return EXO_HOP_TAKEN;
+}
+
+/* The driver has not taken the next read: request.c finds out why. */
+static noinline enum exo_hop_result take_back(struct exo_traversal *t, struct exo_read *r)
+{
+	atomic_set(&r->phase, EXO_PHASE_OWNED);
+	WRITE_ONCE(r->request->state, MQ_RQ_IDLE);
+	land(t, r);
+	t->due = BIT(0);
+	return EXO_HOP_TAKEN;
+}
+
+/*
+ * Issues the read that the program asked for. It stays in flight, as if it had not been out of it in
+ * between.
+ */
+static __always_inline enum exo_hop_result issue(struct exo_traversal *t, struct exo_read *r,
+						 struct request *rq, bool polled)
+{
+	u32 *count = polled ? &t->poll_issued : &t->direct;
 	struct exo_volume *volume = r->volume;
-	struct request *rq = r->request;
-	u64 window_start, disk_offset;
+	const struct place place = find(t, r, volume);
 	blk_status_t status;
-	u32 window_len;
+
+	if (unlikely(!place.window_len ||
+		     !exo_reissue_in_bounds(volume, place.disk_offset, place.window_len) ||
+		     !exo_reissue_possible_now(volume, rq)))
+		return judge(t, r, EXO_NEXT);
+
+	t->wished = 0;
+	t->asked++;
+	++*count;
+	exo_reissue_reset(r, rq);
+	aim(r, rq, volume->start_sector + (place.disk_offset >> SECTOR_SHIFT), &place);
+	atomic_set(&r->phase, polled ? EXO_PHASE_ISSUED : EXO_PHASE_ISSUING);
+	status = exo_reissue_queue_here(rq);
+	if (!polled && unlikely(!irqs_disabled()))
+		exo_request_blame_driver(volume);
+	if (unlikely(status)) {
+		--*count;
+		return take_back(t, r);
+	}
+
+	/* Without a poller, the traversal may be gone unless this says otherwise. */
+	if (polled || exo_issue_handed_over(r) == EXO_ISSUE_GONE)
+		return EXO_HOP_GONE;
+	land(t, r);
+	t->arrived = BIT(0);
+	return EXO_HOP_TAKEN;
+}
+
+static __always_inline enum exo_hop_result hop(struct exo_traversal *t, struct exo_read *r,
+					       bool polled)
+{
+	struct exo_volume *volume = r->volume;
 	int verdict;
 
-	if (!t->plain || !rq || !arrived_whole(t, r) || !READ_ONCE(volume->direct))
+	if (unlikely(r->status || !READ_ONCE(volume->direct) || !may_go_on(t)))
 		return EXO_HOP_OTHER;
 
 	if (polled)
 		atomic_set(&r->phase, EXO_PHASE_OWNED);
 	verdict = step(t, r, polled);
-	if (verdict != EXO_NEXT || t->wished != BIT(0) || r->slot != t->slot ||
-	    t->asked >= t->hop_limit || !exo_fair_is_free(&r->turn, &volume->fair, r->grant) ||
-	    !find(t, r, &window_start, &window_len, &disk_offset) ||
-	    !exo_reissue_in_bounds(volume, disk_offset, window_len) ||
-	    !exo_reissue_possible(r) || exo_reissue_stopped(rq->mq_hctx)) {
-		exo_traversal_judge(t, verdict);
-		return EXO_HOP_TAKEN;
-	}
-
-	t->wished = 0;
-	t->asked++;
-	t->in_flight = BIT(0);
-	if (polled)
-		t->poll_issued++;
-	else
-		t->direct++;
-	exo_reissue_reset(r);
-	aim(r, window_start, window_len, disk_offset);
-	atomic_set(&r->phase, polled ? EXO_PHASE_ISSUED : EXO_PHASE_ISSUING);
-	status = exo_reissue_queue(rq);
-	if (!polled && unlikely(!irqs_disabled()))
-		exo_request_blame_driver(volume);
-	if (likely(!status)) {
-		/* Without a poller, the traversal may be gone unless this says otherwise. */
-		if (polled || exo_issue_handed_over(r) == EXO_ISSUE_GONE)
-			return EXO_HOP_GONE;
-		t->in_flight = 0;
-		t->arrived = BIT(0);
-		return EXO_HOP_TAKEN;
-	}
-
-	/* Not taken: request.c finds out why. */
-	atomic_set(&r->phase, EXO_PHASE_OWNED);
-	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
-	if (polled)
-		t->poll_issued--;
-	else
-		t->direct--;
-	t->in_flight = 0;
-	t->due = BIT(0);
-	return EXO_HOP_TAKEN;
+	if (unlikely(verdict != EXO_NEXT || t->wished != BIT(0) || r->slot != t->slot ||
+		     !t->context.hop.hops_left ||
+		     !exo_fair_is_quiet(&r->turn, &volume->fair, t->tenant)))
+		return judge(t, r, verdict);
+	return issue(t, r, r->request, polled);
 }
 
 /**
  * exo_hop_in_interrupt() - take a block in its completion, and issue the next read
- * @r: in flight until now
+ * @r: in flight until now; not to be touched any more if it was taken
  *
  * Interrupts are off, which is an RCU read side: whoever quiesces the queue waits for it, as for the
  * block layer's own.
  *
- * Context: hard interrupt.
+ * Context: any in which a completion runs.
+ * Return: false if it is not such a hop, and nothing has been done.
  */
-enum exo_hop_result exo_hop_in_interrupt(struct exo_read *r)
+bool exo_hop_in_interrupt(struct exo_read *r)
 {
-	if (!exo_reissue_no_lock_interrupted() || !irqs_disabled() ||
-	    !exo_request_direct_allowed())
-		return EXO_HOP_OTHER;
-	return hop(r, false);
+	struct exo_traversal *t = r->traversal;
+	const struct exo_stay stay = exo_budget_stay(t->tenant, t->program);
+
+	if (!r->whole || !exo_reissue_no_lock_interrupted() || !irqs_disabled() ||
+	    !exo_request_direct_allowed() ||
+	    (!exo_budget_was_last(&stay) && !exo_budget_enter(&stay)))
+		return false;
+	switch (hop(t, r, false)) {
+	case EXO_HOP_OTHER:
+		return false;
+	case EXO_HOP_TAKEN:
+		exo_drive_on(t);
+		break;
+	case EXO_HOP_GONE:
+		break;
+	}
+	exo_budget_leave(&stay);
+	return true;
 }
 
 /**
@@ -196,12 +268,12 @@ enum exo_hop_result exo_hop_polled(struct exo_read *r)
 {
 	enum exo_hop_result result;
 
-	/* There a driver may sleep under rcu_read_lock(), but not without preemption. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	/* With RT a driver may sleep under rcu_read_lock(), but not without preemption. */
+	if (!r->whole || IS_ENABLED(CONFIG_PREEMPT_RT))
 		return EXO_HOP_OTHER;
 	/* Also an RCU read side, and the cheapest. */
 	preempt_disable();
-	result = hop(r, true);
+	result = hop(r->traversal, r, true);
 	preempt_enable();
 	return result;
 }

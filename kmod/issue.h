@@ -11,6 +11,7 @@
 #include <linux/exo.h>
 
 #include "drive.h"
+#include "hop.h"
 #include "read.h"
 #include "traversal.h"
 
@@ -77,7 +78,8 @@ static inline void exo_issue_done(struct exo_read *r)
 		return;
 	/* A failed exchange orders nothing by itself; what the issuer wrote must be seen. */
 	smp_acquire__after_ctrl_dep();
-	exo_drive_arrived(r);
+	if (!exo_hop_in_interrupt(r))
+		exo_drive_arrived(r);
 }
 
 #endif /* EXO_ISSUE_H */

@@ -32,19 +32,20 @@ static bool valid_size(size_t size, u32 len)
 /* The read whose block the program looks at comes first, since it holds a request already. */
 static int wish(struct exo_traversal *t, u32 slot, u64 offset, u32 len, u64 tag)
 {
-	u32 free = t->lanes & ~(t->due | t->in_flight | t->arrived | t->wished);
+	u32 free = t->free;
 	struct exo_read *r;
+	u32 index;
 
-	if (t->finishing)
-		return -EINVAL;
-	if (!free)
-		return -ENOSPC;
-	r = &t->reads[free & BIT(t->at_hand) ? t->at_hand : __ffs(free)];
+	if (unlikely(!free))
+		return t->finishing ? -EINVAL : -ENOSPC;
+	index = free & BIT(t->at_hand) ? t->at_hand : __ffs(free);
+	r = &t->reads[index];
 	r->slot = slot;
 	r->offset = offset;
 	r->len = len;
 	r->tag = tag;
-	t->wished |= BIT(r->index);
+	t->wished |= BIT(index);
+	t->free = free & ~BIT(index);
 	return 0;
 }
 

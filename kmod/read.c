@@ -96,5 +96,7 @@ enum exo_end exo_read_place(struct exo_read *r)
 		r->piece_len = r->window_len;
 	else
 		exo_read_next_piece(r);
+	r->whole = t->plain && !r->cached && !r->hole && r->piece_len == r->window_len &&
+		   r->offset + r->len <= r->grant->file_bytes;
 	return EXO_END_DONE;
 }

@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 
 #include "read.h"
+#include "request.h"
 #include "volume.h"
 
 /* Whether this is a hard interrupt that interrupted no holder of a lock, as said below. */
@@ -40,22 +41,39 @@ static __always_inline bool exo_reissue_no_lock_held(void)
 	return !preempt_count() && !irqs_disabled();
 }
 
+/* States of a hardware queue: its last CPU is going offline and waits for us, or see below. */
+#define EXO_REISSUE_NOT_IF	(BIT(BLK_MQ_S_INACTIVE) | BIT(BLK_MQ_S_SCHED_RESTART))
+
 /*
- * Whether somebody is short of what the request holds: its tags, the driver's room, or the turn of
- * requests that are queued, which comes when one is freed. A traversal of many hops would keep it
- * from them for long, so it queues up again like everybody else.
+ * Whether somebody is short of what the request holds: its tags, the driver's room, or (by the
+ * hardware queue's state) the turn of requests that are queued, which comes when one is freed. A
+ * traversal of many hops would keep it from them for long, so it queues up again like everybody
+ * else.
  */
-static __always_inline bool exo_reissue_wanted(const struct exo_read *r)
+static __always_inline bool exo_reissue_wanted(const struct exo_volume *volume,
+					       const struct request *rq)
 {
-	const struct request *rq = r->request;
 	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
 
-	if (atomic_read(&r->volume->waiting) ||
-	    test_bit(BLK_MQ_S_SCHED_RESTART, &hctx->state) ||
-	    atomic_read(&hctx->tags->bitmap_tags.ws_active))
+	if (atomic_read(&volume->waiting) || atomic_read(&hctx->tags->bitmap_tags.ws_active))
 		return true;
 	return rq->rq_flags & RQF_SCHED_TAGS &&
 	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
+}
+
+/*
+ * The timeout handler may be looking at the read that just completed. It must not find the next one
+ * under the same request, so a request that somebody else holds is not used again. Whoever takes a
+ * reference after this point sees the idle state or the next read's deadline.
+ */
+static __always_inline bool exo_reissue_is_ours_alone(const struct request *rq)
+{
+	/*
+	 * The state, set when the read completed or could not be issued, comes before the look at
+	 * the reference; the handler does it the other way round.
+	 */
+	smp_mb();
+	return atomic_read(&rq->ref) == 1;
 }
 
 /*
@@ -70,29 +88,32 @@ static __always_inline bool exo_reissue_possible(struct exo_read *r)
 	/* The read before was of another volume. */
 	if (q != r->volume->queue)
 		return false;
-	/* Drivers with a dispatch budget (SCSI) expect it to be taken for every issue. */
-	if (q->mq_ops->get_budget || percpu_ref_is_dying(&q->q_usage_counter))
+	/* Of SCSI. */
+	if (exo_request_needs_budget(q) || percpu_ref_is_dying(&q->q_usage_counter))
 		return false;
-	/* The hardware queue's last CPU is going offline and waits for us. */
-	if (test_bit(BLK_MQ_S_INACTIVE, &rq->mq_hctx->state) || exo_reissue_wanted(r))
+	if (READ_ONCE(rq->mq_hctx->state) & EXO_REISSUE_NOT_IF ||
+	    exo_reissue_wanted(r->volume, rq))
 		return false;
-	/*
-	 * The timeout handler may be looking at the read that just completed. It must not find the
-	 * next one under the same request, so a request that somebody else holds is not used again.
-	 * Whoever takes a reference after this point sees the idle state or the next read's
-	 * deadline.
-	 *
-	 * The state, set when the read completed or could not be issued, comes before the look at
-	 * the reference; the handler does it the other way round.
-	 */
-	smp_mb();
-	return atomic_read(&rq->ref) == 1;
+	return exo_reissue_is_ours_alone(rq);
+}
+
+/*
+ * The same, and whether it may be issued right now, for a traversal of one volume and a driver
+ * without a budget. Inside of the read side that exo_reissue_queue() needs.
+ */
+static __always_inline bool exo_reissue_possible_now(const struct exo_volume *volume,
+						     const struct request *rq)
+{
+	struct request_queue *q = rq->q;
+
+	return !percpu_ref_is_dying(&q->q_usage_counter) && !blk_queue_quiesced(q) &&
+	       !(READ_ONCE(rq->mq_hctx->state) & (EXO_REISSUE_NOT_IF | BIT(BLK_MQ_S_STOPPED))) &&
+	       !exo_reissue_wanted(volume, rq) && exo_reissue_is_ours_alone(rq);
 }
 
 /* Takes back what the read before has left in the request, and starts its time anew. */
-static __always_inline void exo_reissue_reset(struct exo_read *r)
+static __always_inline void exo_reissue_reset(const struct exo_read *r, struct request *rq)
 {
-	struct request *rq = r->request;
 	u64 now;
 
 	/*
@@ -115,30 +136,60 @@ static __always_inline void exo_reissue_reset(struct exo_read *r)
 	}
 }
 
-/* The disk's count of reads in flight; the completion takes it back and adds everything else. */
+/*
+ * The disk's count of reads in flight; the completion takes it back and adds everything else.
+ * Without preemption.
+ */
 static __always_inline void exo_reissue_account(struct request *rq, bool begin)
 {
 	if (!(rq->rq_flags & RQF_IO_STAT) || !rq->part)
 		return;
-	part_stat_lock();
 	if (begin)
 		part_stat_local_inc(rq->part, in_flight[0]);
 	else
 		part_stat_local_dec(rq->part, in_flight[0]);
-	part_stat_unlock();
+}
+
+static __always_inline blk_status_t exo_reissue_to_driver(struct request *rq)
+{
+	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
+
+	return rq->q->mq_ops->queue_rq(rq->mq_hctx, &bd);
 }
 
 /* Gives the request to its driver, inside of a read side that whoever quiesces the queue waits for. */
 static __always_inline blk_status_t exo_reissue_queue(struct request *rq)
 {
-	const struct blk_mq_queue_data bd = { .rq = rq, .last = true };
+	blk_status_t status;
+
+	part_stat_lock();
+	exo_reissue_account(rq, true);
+	part_stat_unlock();
+	status = exo_reissue_to_driver(rq);
+	if (unlikely(status)) {
+		part_stat_lock();
+		exo_reissue_account(rq, false);
+		part_stat_unlock();
+	}
+	return status;
+}
+
+/* The same, where that read side is that preemption or interrupts are off. */
+static __always_inline blk_status_t exo_reissue_queue_here(struct request *rq)
+{
 	blk_status_t status;
 
 	exo_reissue_account(rq, true);
-	status = rq->q->mq_ops->queue_rq(rq->mq_hctx, &bd);
+	status = exo_reissue_to_driver(rq);
 	if (unlikely(status))
 		exo_reissue_account(rq, false);
 	return status;
+}
+
+/* Looks once for completions of polled requests. */
+static __always_inline void exo_reissue_poll(const struct request *rq)
+{
+	rq->q->mq_ops->poll(rq->mq_hctx, NULL);
 }
 
 static __always_inline bool exo_reissue_stopped(const struct blk_mq_hw_ctx *hctx)

@@ -43,6 +43,15 @@ bool exo_request_volume_direct(const struct request_queue *queue)
 	return !(queue->tag_set->flags & (BLK_MQ_F_BLOCKING | BLK_MQ_F_STACKING));
 }
 
+/**
+ * exo_request_needs_budget() - whether a queue's driver wants a dispatch budget taken for every issue
+ * @queue: of a blk-mq driver
+ */
+bool exo_request_needs_budget(const struct request_queue *queue)
+{
+	return queue->mq_ops->get_budget;
+}
+
 /*
  * A driver that we have taken for better than it is has let interrupts in. That is harmless once,
  * where nothing was interrupted that holds a lock, but it must not happen again.
@@ -69,9 +78,10 @@ static enum rq_end_io_ret read_done(struct request *rq, blk_status_t status)
 	 */
 	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	r->status = status;
-	if (r->fresh)
+	if (unlikely(r->fresh)) {
 		r->driver_preps = rq->rq_flags & RQF_DONTPREP;
-	r->fresh = false;
+		r->fresh = false;
+	}
 	exo_issue_done(r);
 	/* The traversal, and with it the request, may be gone. */
 	return RQ_END_IO_NONE;
@@ -213,7 +223,7 @@ static enum exo_issue_result reissue(struct exo_read *r)
 	struct request *rq = r->request;
 	blk_status_t status;
 
-	exo_reissue_reset(r);
+	exo_reissue_reset(r, rq);
 	prepare(r, false);
 	exo_issue_hand_over(r);
 	status = dispatch(rq);
@@ -329,6 +339,6 @@ void exo_request_poll(struct exo_traversal *t)
 		if (rq->mq_hctx == last)
 			continue;
 		last = rq->mq_hctx;
-		rq->q->mq_ops->poll(rq->mq_hctx, NULL);
+		exo_reissue_poll(rq);
 	}
 }

@@ -46,5 +46,6 @@ void exo_request_end(struct exo_read *read);
 void exo_request_poll(struct exo_traversal *t);
 void exo_request_blame_driver(struct exo_volume *volume);
 bool exo_request_volume_direct(const struct request_queue *queue);
+bool exo_request_needs_budget(const struct request_queue *queue);
 
 #endif /* EXO_REQUEST_H */

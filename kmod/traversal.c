@@ -54,11 +54,9 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 
 	if (!alone)
 		preempt_disable();
-	this_cpu_write(t->program->counters->busy, true);
-	barrier();
+	exo_budget_begin_slow(t->program);
 	verdict = member(&t->context);
-	barrier();
-	this_cpu_write(t->program->counters->busy, false);
+	exo_budget_end_slow(t->program);
 	if (!alone)
 		preempt_enable();
 	return verdict;
@@ -73,6 +71,7 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 	unsigned long flags;
 	int verdict;
 
+	t->free = t->lanes & ~(t->due | t->in_flight | t->arrived);
 	if (unlikely(exo_budget_is_slow(t)) && preemptible())
 		return call_slow(t, member);
 
@@ -331,6 +330,7 @@ static void count_end(const struct exo_traversal *t)
 void exo_traversal_end(struct exo_traversal *t)
 {
 	t->block_len = 0;
+	t->free = 0;
 	t->finishing = true;
 	if (t->program->ops->finish)
 		call_finish(t);

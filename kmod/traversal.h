@@ -54,8 +54,10 @@ struct exo_traversal {
 	u16 engine;			/* EXO_ENGINE_*, not AUTO */
 	u16 engine_reason;
 	bool grant_expires;		/* deadline is the grant's, not the caller's */
-	bool plain;			/* one read at a time, of one grant, on its queue, no copies kept */
+	bool plain;			/* its hops may be such as hop.h speaks of */
 	unsigned long deadline;		/* jiffies */
+	unsigned long settled;		/* jiffies when hop.c has looked at what changes with them */
+	const struct exo_extent *extent;	/* of its only grant's file, where hop.c looks first */
 	u64 started_ns;
 	struct bio origin;		/* for EXO_ENGINE_DISPATCH: whose cgroup its bios belong to */
 
@@ -68,7 +70,8 @@ struct exo_traversal {
 
 	/* Reads, by their place in reads. One that is in none of these sets is free. */
 	u32 lanes;			/* all of them */
-	u32 wished;			/* asked for in the step that runs */
+	u32 free;			/* may be asked for in the step that runs */
+	u32 wished;			/* have been */
 	u32 due;			/* to be issued */
 	u32 in_flight;			/* issued, and not yet seen by whoever drives */
 	u32 arrived;

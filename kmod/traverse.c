@@ -20,6 +20,7 @@
 #include "limits.h"
 #include "pin.h"
 #include "program_ops.h"
+#include "request.h"
 #include "set.h"
 #include "submit.h"
 #include "traversal.h"
@@ -217,6 +218,21 @@ static void set_slots(struct exo_traversal *t, const struct request *request)
 	t->entered = BIT_ULL(t->slot);
 }
 
+/* One read at a time, of one grant, whole and at once on the device's queue, and no copies kept. */
+static void set_plain(struct exo_traversal *t, const struct request *request)
+{
+	const struct exo_volume *volume = request->volume;
+
+	t->plain = request->fan_out == 1 && t->only && !t->record &&
+		   t->engine != EXO_ENGINE_DISPATCH && !t->only->pin->cache &&
+		   !t->only->rate_above && t->hop_bytes <= volume->max_read_bytes &&
+		   t->hop_bytes <= volume->segment_bytes && !exo_request_needs_budget(volume->queue);
+	if (!t->plain)
+		return;
+	t->extent = t->only->pin->map.extents;
+	t->settled = jiffies - 1;
+}
+
 static struct exo_traversal *create(const struct request *request)
 {
 	const struct exo_traverse *arg = request->arg;
@@ -241,8 +257,7 @@ static struct exo_traversal *create(const struct request *request)
 	t->user_result = arg->result;
 	t->user_blocks = arg->blocks;
 	refcount_set(&t->refs, 2);
-	t->plain = request->fan_out == 1 && !t->slots.set && !t->record &&
-		   !grant->pin->cache && t->engine != EXO_ENGINE_DISPATCH;
+	set_plain(t, request);
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		exo_submit_origin(&t->origin, request->volume);
 
