@@ -25,12 +25,16 @@
 #include "traversal.h"
 #include "volume.h"
 
-/* Looks at what changes with the jiffies alone, for the rest of this one. */
+/*
+ * Looks at what changes with the jiffies alone, for the rest of this one, and whether the program is
+ * too slow to be run with interrupts off.
+ */
 static noinline bool settle(struct exo_traversal *t)
 {
 	unsigned long now = jiffies;
 
-	if (exo_traversal_stopped(t) != EXO_END_DONE || !exo_tenant_was_seen(t->tenant))
+	if (exo_traversal_stopped(t) != EXO_END_DONE || !exo_tenant_was_seen(t->tenant) ||
+	    exo_budget_is_slow(t))
 		return false;
 	t->settled = now;
 	return true;
