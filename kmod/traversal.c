@@ -64,7 +64,8 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 
 /*
  * With interrupts off, because the completion of another traversal would otherwise run the program
- * in the middle of itself, and its per-CPU maps would mix what belongs to two users.
+ * in the middle of itself, and its per-CPU maps would mix what belongs to two users. So steps need no
+ * trampoline, see program_ops.h.
  */
 static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *context))
 {
@@ -76,7 +77,10 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 		return call_slow(t, member);
 
 	local_irq_save(flags);
-	verdict = member(&t->context);
+	if (member == t->program->ops->step)
+		verdict = exo_program_step(t->program, &t->context);
+	else
+		verdict = member(&t->context);
 	local_irq_restore(flags);
 	return verdict;
 }
