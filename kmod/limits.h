@@ -129,6 +129,13 @@
 #define EXO_HEAT_LIMIT			512
 #define EXO_HEAT_SLOTS			16U
 
+/*
+ * A polled traversal in a ring that nobody has reaped for so long is polled by a worker, which looks
+ * again after so much, until its end or until somebody reaps.
+ */
+#define EXO_POLL_AWAY_MS		50U
+#define EXO_POLL_FOR_MS			4U
+
 /* Blocks in holes after which a traversal gives back the request that it is not using. */
 #define EXO_HOLES_WITH_REQUEST		4U
 

@@ -9,6 +9,7 @@
 #include "kfuncs.h"
 #include "program_ops.h"
 #include "traverse.h"
+#include "watch.h"
 
 static int __init exo_init(void)
 {
@@ -20,21 +21,26 @@ static int __init exo_init(void)
 	ret = exo_traverse_init();
 	if (ret)
 		goto err_audit;
+	ret = exo_watch_init();
+	if (ret)
+		goto err_traverse;
 	/*
 	 * Neither of the two is undone by hand: the module's type information goes with the module.
 	 */
 	ret = exo_kfuncs_init();
 	if (ret)
-		goto err_traversal;
+		goto err_watch;
 	ret = exo_program_init();
 	if (ret)
-		goto err_traversal;
+		goto err_watch;
 	ret = exo_chardev_init();
 	if (ret)
-		goto err_traversal;
+		goto err_watch;
 	return 0;
 
-err_traversal:
+err_watch:
+	exo_watch_exit();
+err_traverse:
 	exo_traverse_exit();
 err_audit:
 	exo_audit_exit();
@@ -44,6 +50,7 @@ err_audit:
 static void __exit exo_exit(void)
 {
 	exo_chardev_exit();
+	exo_watch_exit();
 	exo_traverse_exit();
 	exo_audit_exit();
 	rcu_barrier();

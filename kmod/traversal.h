@@ -28,6 +28,7 @@
 #include "program_ops.h"
 #include "read.h"
 #include "set.h"
+#include "watch.h"
 
 struct exo_grant;
 struct exo_tenant;
@@ -87,6 +88,7 @@ struct exo_traversal {
 	struct hrtimer retry;		/* queues work after it */
 	bool in_background;		/* its worker has the priority of everybody else */
 	u64 stalled_until_ns;		/* for a poller; 0 = not stalled */
+	struct exo_watch watch;		/* for one in a ring with IOPOLL */
 
 	/* Outcome. */
 	bool ending;			/* cause and error stand; what is in flight is waited for */

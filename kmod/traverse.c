@@ -345,14 +345,13 @@ struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_t
 /* ---- the way back ---- */
 
 /**
- * exo_traverse_copy_out() - write results to the caller's memory, and reads to its account
+ * exo_traverse_outcome() - how it went, and its reads to the caller's account
  * @t: ended
- * @outcome: filled, in kernel memory
+ * @outcome: filled
  *
- * Context: process; the caller's memory is current's.
- * Return: 0 or -EFAULT; @outcome is filled all the same.
+ * Context: process, the caller's.
  */
-int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome)
+void exo_traverse_outcome(const struct exo_traversal *t, struct exo_outcome *outcome)
 {
 	task_io_account_read(t->bytes);
 	*outcome = (struct exo_outcome){
@@ -375,6 +374,19 @@ int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *out
 		.engine_reason = t->engine_reason,
 		.cached = t->cached,
 	};
+}
+
+/**
+ * exo_traverse_copy_out() - the same, and write results to the caller's memory
+ * @t: ended
+ * @outcome: filled, in kernel memory
+ *
+ * Context: process; the caller's memory is current's.
+ * Return: 0 or -EFAULT; @outcome is filled all the same.
+ */
+int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome)
+{
+	exo_traverse_outcome(t, outcome);
 	if (copy_to_user(u64_to_user_ptr(t->user_result), t->result, t->result_valid) ||
 	    copy_to_user(u64_to_user_ptr(t->user_blocks), t->blocks, t->blocks_len))
 		return -EFAULT;

@@ -12,6 +12,7 @@ struct exo_traversal;
 struct file;
 
 struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_traverse *arg);
+void exo_traverse_outcome(const struct exo_traversal *t, struct exo_outcome *outcome);
 int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *outcome);
 void exo_traverse_put(struct exo_traversal *t, bool ended);
 void exo_traverse_free(struct exo_traversal *t);

@@ -2,13 +2,18 @@
 /*
  * Traversals as io_uring commands. An ordinary ring's traversal is driven by its completions and
  * tells the submitter by task work, where the results are written. In a ring with IOPOLL whoever
- * reaps drives it, under the ring's lock, and writes the results there.
+ * reaps drives it, under the ring's lock, and writes the results there; one that nobody reaps is
+ * watched, see watch.h.
+ *
+ * Results go to the submitter's memory, or, if the command says so, to one of the buffers that were
+ * registered with the ring: these are pages, and good for whoever completes the command.
  */
 #include <linux/io_uring/cmd.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include <linux/exo.h>
 
@@ -16,11 +21,14 @@
 #include "traversal.h"
 #include "traverse.h"
 #include "traverse_uring.h"
+#include "watch.h"
 
 /* What a command keeps of its own in io_uring's request. */
 struct command {
 	struct exo_traversal *traversal;
-	struct mm_struct *mm;		/* of the submitter; counted, so that no other gets its address */
+	struct mm_struct *mm;		/* of the submitter; counted, so that no other gets its address.
+					 * NULL: results go to a registered buffer
+					 */
 	u64 outcome;			/* address for a struct exo_outcome, or 0 */
 };
 
@@ -29,12 +37,62 @@ static struct command *command_of(struct io_uring_cmd *cmd)
 	return io_uring_cmd_to_pdu(cmd, struct command);
 }
 
+/* ---- results ---- */
+
+/* A place in the registered buffer, which io_uring keeps until the command has completed. */
+static int import_fixed(struct io_uring_cmd *cmd, u64 to, size_t len, struct iov_iter *iter)
+{
+	return io_uring_cmd_import_fixed(to, len, READ, iter, cmd);
+}
+
+static int check_fixed(struct io_uring_cmd *cmd, u64 to, size_t len)
+{
+	struct iov_iter iter;
+
+	return len ? import_fixed(cmd, to, len, &iter) : 0;
+}
+
+static int write_fixed(struct io_uring_cmd *cmd, u64 to, const void *from, size_t len)
+{
+	struct iov_iter iter;
+	int ret;
+
+	if (!len)
+		return 0;
+	ret = import_fixed(cmd, to, len, &iter);
+	if (ret)
+		return ret;
+	return copy_to_iter(from, len, &iter) == len ? 0 : -EFAULT;
+}
+
+/* All that will be written must lie in the buffer. */
+static int check_places(struct io_uring_cmd *cmd, const struct exo_traverse *arg, u64 outcome)
+{
+	return check_fixed(cmd, arg->result, arg->result_len) ?:
+	       check_fixed(cmd, arg->blocks, arg->blocks_len) ?:
+	       outcome ? check_fixed(cmd, outcome, sizeof(struct exo_outcome)) : 0;
+}
+
+static int write_to_buffer(struct io_uring_cmd *cmd, const struct command *command)
+{
+	const struct exo_traversal *t = command->traversal;
+	struct exo_outcome outcome;
+
+	exo_traverse_outcome(t, &outcome);
+	return write_fixed(cmd, t->user_result, t->result, t->result_valid) ?:
+	       write_fixed(cmd, t->user_blocks, t->blocks, t->blocks_len) ?:
+	       command->outcome ?
+	       write_fixed(cmd, command->outcome, &outcome, sizeof(outcome)) : 0;
+}
+
 /* The rings that exist may be shared with processes that have another memory. */
-static int write_results(const struct command *command)
+static int write_results(struct io_uring_cmd *cmd, const struct command *command)
 {
 	struct exo_outcome outcome;
 	int ret;
 
+	if (!command->mm)
+		return write_to_buffer(cmd, command);
 	if (current->mm != command->mm)
 		return -EFAULT;
 	ret = exo_traverse_copy_out(command->traversal, &outcome);
@@ -49,11 +107,14 @@ static void complete_command(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct command command = *command_of(cmd);
 	struct exo_traversal *t = command.traversal;
-	int ret = write_results(&command);
+	int ret = write_results(cmd, &command);
 
+	if (exo_traversal_polled(t))
+		exo_watch_end(t);
 	/* A cancellation may look at the traversal until this returns. */
 	io_uring_cmd_done(cmd, ret ?: (int)t->cause, t->value, issue_flags);
-	mmdrop(command.mm);
+	if (command.mm)
+		mmdrop(command.mm);
 	exo_traverse_put(t, true);
 }
 
@@ -72,6 +133,8 @@ static int cancel(struct io_uring_cmd *cmd)
 	WRITE_ONCE(command_of(cmd)->traversal->cancel, true);
 	return 0;
 }
+
+/* ---- commands ---- */
 
 /* What the two kinds of SQE say, as one request. */
 static int read_command(const struct io_uring_cmd *cmd, unsigned int issue_flags,
@@ -118,6 +181,7 @@ static int read_command(const struct io_uring_cmd *cmd, unsigned int issue_flags
 int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	bool polled = issue_flags & IO_URING_F_IOPOLL;
+	bool fixed = cmd->flags & IORING_URING_CMD_FIXED;
 	struct command *command = command_of(cmd);
 	struct exo_traverse arg;
 	struct exo_traversal *t;
@@ -127,6 +191,8 @@ int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (issue_flags & IO_URING_F_CANCEL)
 		return cancel(cmd);
 	ret = read_command(cmd, issue_flags, &arg, &outcome);
+	if (!ret && fixed)
+		ret = check_places(cmd, &arg, outcome);
 	if (ret)
 		return ret;
 	if (polled && arg.engine == EXO_ENGINE_AUTO)
@@ -138,12 +204,16 @@ int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		/* io_uring would answer EAGAIN with a thread that tries again. */
 		return PTR_ERR(t) == -EAGAIN ? -EBUSY : PTR_ERR(t);
 
-	*command = (struct command){ .traversal = t, .mm = current->mm, .outcome = outcome };
-	mmgrab(command->mm);
+	*command = (struct command){ .traversal = t, .outcome = outcome };
+	if (!fixed) {
+		command->mm = current->mm;
+		mmgrab(command->mm);
+	}
 	t->owner = cmd;
 	if (polled) {
 		t->on_end = tell_nobody;
 		exo_drive_start(t, EXO_CONTEXT_POLLER);
+		exo_watch_begin(t);
 		if (t->ended)
 			complete_command(cmd, issue_flags);
 	} else {
@@ -172,8 +242,7 @@ int exo_traverse_uring_poll(struct io_uring_cmd *cmd, struct io_comp_batch *batc
 	/* A kernel thread reaps for a ring that was closed: nobody is left to read the results. */
 	if (fatal_signal_pending(current) || current->flags & (PF_EXITING | PF_KTHREAD))
 		WRITE_ONCE(t->cancel, true);
-	exo_drive_poll(t);
-	if (!t->ended)
+	if (!exo_watch_poll(t))
 		return 0;
 	complete_command(cmd, 0);
 	return 1;

@@ -44,6 +44,7 @@
 #define EXO_FEATURE_FAN_OUT		(1ULL << 7)	/* and several reads of a traversal at once */
 #define EXO_FEATURE_SETS		(1ULL << 8)	/* and EXO_IOC_SET_CREATE */
 #define EXO_FEATURE_TENANTS		(1ULL << 9)	/* and weights and rates, of grants and tenants */
+#define EXO_FEATURE_FIXED_BUFFERS	(1ULL << 10)	/* and io_uring's registered buffers */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -636,8 +637,12 @@ struct exo_grant_revoke {
  * CQE: res is enum exo_end, or a negative errno when the traversal did not start, as EXO_GRANT_TRAVERSE would return,
  * but EBUSY for the in-flight limit; EFAULT also when something could not be written, for example because another
  * process than the submitter's reaps. With 32-byte CQEs big_cqe[0] is outcome.value.
+ * With IORING_URING_CMD_FIXED in the SQE's uring_cmd_flags, all that is written (result, blocks, outcome) lies in the
+ * registered buffer buf_index: EFAULT at once, before any other check of the request, for a buffer that there is not and
+ * for a place outside of it. The buffer may be unregistered meanwhile; its pages stay until the completion, and whoever
+ * reaps makes no difference.
  * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; there any other engine, and
- * elsewhere EXO_ENGINE_POLLED, is EINVAL. A ring that is closed, or whose process ends, ends its traversals with
+ * elsewhere EXO_ENGINE_POLLED, is EINVAL. If nobody reaps for long, the kernel looks after it meanwhile, slowly. A ring that is closed, or whose process ends, ends its traversals with
  * EXO_END_CANCELLED at their next completion.
  */
 struct exo_uring_pointer {

@@ -14,7 +14,7 @@
  *  - until the completion was reaped: the areas for result and blocks, and where the outcome goes.
  *    With exo_uring__prepare() that is struct exo_traverse itself.
  *  - The thread that submitted, or another of the same process, reaps; in another process, results
- *    could not be written, and the traversal ends with -EFAULT.
+ *    could not be written, and the traversal ends with -EFAULT. With exo_uring__use_buffer() anybody may.
  */
 #ifndef EXO_URING_H
 #define EXO_URING_H
@@ -61,6 +61,16 @@ static inline void exo_uring__prepare_whole(struct io_uring_sqe* sqe, int grant_
     memcpy(&command, traverse, offsetof(struct exo_traverse, outcome));
     command.outcome = (__u64)(uintptr_t)outcome;
     exo_uring__fill(sqe, grant_fd, (unsigned int)EXO_URING_TRAVERSE, &command, sizeof(command));
+}
+
+/* After either of these: result, blocks and outcome all lie in buffer `index` of those that were
+ * registered with the ring (io_uring_register_buffers()), and are written there without another look
+ * at the page tables, whichever process reaps. With exo_uring__prepare() the outcome is part of
+ * struct exo_traverse, so that must lie there, too. Otherwise the traversal does not start (EFAULT).
+ * Of modules that have EXO_FEATURE_FIXED_BUFFERS only. */
+static inline void exo_uring__use_buffer(struct io_uring_sqe* sqe, unsigned short index) {
+    sqe->uring_cmd_flags |= IORING_URING_CMD_FIXED;
+    sqe->buf_index = index;
 }
 
 /* How a completion says that a traversal ended: enum exo_end, or a negative errno when it did not
