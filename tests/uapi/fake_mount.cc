@@ -22,7 +22,8 @@ FakeMount& mount_of(fuse_req_t request) {
 struct stat attributes(const FakeFile& file) {
     struct stat st = {};
     st.st_ino = file.ino;
-    st.st_mode = file.directory ? S_IFDIR | 0755 : S_IFREG | 0644;
+    st.st_mode = file.directory ? S_IFDIR | 0755 : S_IFREG | file.mode;
+    st.st_uid = file.uid;
     st.st_nlink = 1;
     st.st_size = static_cast<off_t>(file.size_bytes);
     return st;
@@ -73,16 +74,19 @@ const fuse_lowlevel_ops operations = [] {
 
 }  // namespace
 
-FakeMount::FakeMount(std::map<std::string, FakeFile> files) : files_(std::move(files)) {
+FakeMount::FakeMount(std::map<std::string, FakeFile> files, const std::string& options)
+    : files_(std::move(files)) {
     const char* base = std::getenv("TMPDIR");
     path_ = std::string(base ? base : "/tmp") + "/exo-fake-XXXXXX";
     if (!mkdtemp(path_.data())) {
         throw std::runtime_error("no folder to mount on");
     }
-    char name[] = "exo-fake";
-    char* argv[] = {name, nullptr};
-    fuse_args args = FUSE_ARGS_INIT(1, argv);
+    char name[] = "exo-fake", option[] = "-o";
+    std::string given = options;
+    char* argv[] = {name, option, given.data(), nullptr};
+    fuse_args args = FUSE_ARGS_INIT(options.empty() ? 1 : 3, argv);
     session_ = fuse_session_new(&args, &operations, sizeof(operations), this);
+    fuse_opt_free_args(&args);
     if (!session_ || fuse_session_mount(session_, path_.c_str())) {
         throw std::runtime_error("cannot mount a FUSE file system (is the fuse module loaded?)");
     }

@@ -18,12 +18,14 @@ struct FakeFile {
     uint64_t generation = 0;
     uint64_t size_bytes = 0;
     bool directory = false;
+    uint32_t uid = 0;
+    uint32_t mode = 0644;  // of a file
 };
 
 class FakeMount {
   public:
-    // Mounts below $TMPDIR; the files cannot change afterwards.
-    explicit FakeMount(std::map<std::string, FakeFile> files);
+    // Mounts below $TMPDIR; the files cannot change afterwards. `options` as for mount.
+    explicit FakeMount(std::map<std::string, FakeFile> files, const std::string& options = "");
     ~FakeMount();
     FakeMount(const FakeMount&) = delete;
     FakeMount& operator=(const FakeMount&) = delete;
