@@ -58,6 +58,11 @@ struct test_copy_args {
 	__u32 reserved;
 };
 
+/* test_guard: every block begins with this number, or the traversal ends with EINVAL and what was there. */
+struct test_guard_args {
+	__u64 expected;
+};
+
 /* test_tree: each block names its children; the result keeps those that wait for room. */
 #define EXO_TEST_TREE_CHILDREN	16
 #define EXO_TEST_TREE_WAITING	256
