@@ -18,6 +18,8 @@
 
 enum exo_issue_result exo_issue_failed(struct exo_read *r, enum exo_end cause, int error)
 {
+	if (cause == EXO_END_IO)
+		error = exo_volume_error(r->volume, error);
 	exo_traversal_fail(r->traversal, cause, error);
 	return EXO_ISSUE_FAILED;
 }
@@ -38,11 +40,15 @@ static u32 *counter(struct exo_traversal *t, enum exo_context context)
 	}
 }
 
-/* The block layer checks what it is given by EXO_ENGINE_DISPATCH itself, and splits bios. */
+/*
+ * The block layer checks what it is given by EXO_ENGINE_DISPATCH itself, and splits bios. It would tell
+ * the log of each that comes when the device has gone.
+ */
 static bool in_bounds(const struct exo_read *r)
 {
-	return r->traversal->engine == EXO_ENGINE_DISPATCH ||
-	       exo_reissue_in_bounds(r->volume, r->disk_offset, r->piece_len);
+	if (r->traversal->engine == EXO_ENGINE_DISPATCH)
+		return !exo_volume_is_dead(r->volume);
+	return exo_reissue_in_bounds(r->volume, r->disk_offset, r->piece_len);
 }
 
 /*

@@ -126,7 +126,7 @@ static int publish(struct exo_volume *volume, struct exo_pinned *pin)
 		return -ENODEV;
 	/* The extents were checked against the size at attach; root may have shrunk the partition. */
 	if (bdev_nr_bytes(volume->bdev) < volume->size_bytes)
-		return -EINVAL;
+		return exo_volume_error(volume, -EINVAL);
 	ret = xa_insert(&volume->pins, pin->ino, pin, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret == -EBUSY ? -EEXIST : ret;

@@ -277,7 +277,9 @@ void exo_traversal_take(struct exo_traversal *t, struct exo_read *r)
 		return;
 	if (r->status) {
 		note_read(t, r);
-		return exo_traversal_fail(t, EXO_END_IO, blk_status_to_errno(r->status));
+		return exo_traversal_fail(t, EXO_END_IO,
+					  exo_volume_error(r->volume,
+							   blk_status_to_errno(r->status)));
 	}
 	count_piece(t, r);
 	stop = exo_traversal_stopped(t);

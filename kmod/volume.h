@@ -74,4 +74,24 @@ u64 exo_volumes_now(void);
 
 extern struct xarray exo_volumes;	/* by id; RCU */
 
+/* Whether the device has been taken away. What is left of it, which we hold, fails everything. */
+static inline bool exo_volume_is_dead(const struct exo_volume *volume)
+{
+	return test_bit(GD_DEAD, &volume->bdev->bd_disk->state);
+}
+
+/**
+ * exo_volume_error() - what to call a failed read
+ * @volume: whose device is held
+ * @error: as the block layer said it
+ *
+ * A device that has gone is noticed in several places, each of which has a name of its own for it.
+ *
+ * Context: any.
+ */
+static inline int exo_volume_error(const struct exo_volume *volume, int error)
+{
+	return exo_volume_is_dead(volume) ? -ENODEV : error;
+}
+
 #endif /* EXO_VOLUME_H */

@@ -54,7 +54,11 @@ class Ring {
     };
     Completion reap() {
         io_uring_cqe* cqe = nullptr;
-        REQUIRE(io_uring_wait_cqe(&ring_, &cqe) == 0);
+        int ret = 0;
+        do {
+            ret = io_uring_wait_cqe(&ring_, &cqe);
+        } while (ret == -EINTR);  // as after a suspend
+        REQUIRE(ret == 0);
         Completion c = {cqe->user_data, cqe->res,
                         flags_ & IORING_SETUP_CQE32 ? cqe->big_cqe[0] : 0};
         io_uring_cqe_seen(&ring_, cqe);

@@ -120,6 +120,17 @@ modprobe brd rd_nr=1 rd_size=65536
 device=/dev/ram0
 EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,races,grants,derive
 
+step "dispatch only: a bad block"
+dmsetup create --noudevsync exo_bad <<'EOF'
+0 2048 linear /dev/ram0 0
+2048 8 error
+2056 63480 linear /dev/ram0 2056
+EOF
+device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_bad)
+wait_until 5 test -b "$device"
+EXO_TEST_DISPATCH_ONLY=1 EXO_TEST_BAD_OFFSET=$((2048 * 512)) uapi -tc="a read that the device fails*"
+dmsetup remove --noudevsync exo_bad
+
 step "dispatch only: device mapper over a device that completes in a timer interrupt"
 null_device nullb0 irqmode=2 completion_nsec=20000
 dmsetup create --noudevsync exo_linear --table "0 131072 linear $device 0"

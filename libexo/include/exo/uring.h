@@ -14,7 +14,8 @@
  *  - until the completion was reaped: the areas for result and blocks, and where the outcome goes.
  *    With exo_uring__prepare() that is struct exo_traverse itself.
  *  - The thread that submitted, or another of the same process, reaps; in another process, results
- *    could not be written, and the traversal ends with -EFAULT. With exo_uring__use_buffer() anybody may.
+ *    could not be written, and the traversal ends with -EFAULT. With exo_uring__use_buffer()
+ * anybody may.
  */
 #ifndef EXO_URING_H
 #define EXO_URING_H
@@ -64,10 +65,10 @@ static inline void exo_uring__prepare_whole(struct io_uring_sqe* sqe, int grant_
 }
 
 /* After either of these: result, blocks and outcome all lie in buffer `index` of those that were
- * registered with the ring (io_uring_register_buffers()), and are written there without another look
- * at the page tables, whichever process reaps. With exo_uring__prepare() the outcome is part of
- * struct exo_traverse, so that must lie there, too. Otherwise the traversal does not start (EFAULT).
- * Of modules that have EXO_FEATURE_FIXED_BUFFERS only. */
+ * registered with the ring (io_uring_register_buffers()), and are written there without another
+ * look at the page tables, whichever process reaps. With exo_uring__prepare() the outcome is part
+ * of struct exo_traverse, so that must lie there, too. Otherwise the traversal does not start
+ * (EFAULT). Of modules that have EXO_FEATURE_FIXED_BUFFERS only. */
 static inline void exo_uring__use_buffer(struct io_uring_sqe* sqe, unsigned short index) {
     sqe->uring_cmd_flags |= IORING_URING_CMD_FIXED;
     sqe->buf_index = index;

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+// The device's own life under load: its controller is reset, its driver unbound, its slot emptied
+// and filled again, it stops answering, CPUs and with them queues go and come. Every traversal has
+// a definite end in bounded time, nothing is left, and the device can be attached again when it is
+// back. Only with EXO_TEST_LIFETIMES, since all that happens to the device's other users, too.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "load.h"
+#include "rig.h"
+#include "ring.h"
+#include "tree.h"
+
+using namespace exo::test;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Of traversals that are to fail, and of those that are not, however busy the processors are.
+constexpr uint32_t kTimeoutMs = 5000;
+constexpr uint32_t kLongMs = 20000;
+
+// A call may outlast its traversals' time limit by what the driver takes to give up.
+constexpr auto kBound = 25s;
+
+bool chosen() {
+    return std::getenv("EXO_TEST_LIFETIMES");
+}
+
+bool put(const fs::path& file, const std::string& text) {
+    int fd = open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool good = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    close(fd);
+    return good;
+}
+
+// An NVMe drive, and where it stands in sysfs. Its names change when it comes back.
+struct Drive {
+    Drive() : Drive(device_path()) {}
+    explicit Drive(const std::string& path) : name(fs::path(path).filename()) {
+        controller = fs::canonical("/sys/block/" + name + "/device");
+        pci = fs::canonical(controller / "device");
+        slot = pci.filename();
+    }
+    fs::path queue() const { return "/sys/block/" + name + "/queue"; }
+
+    // The drive that sits in the slot now; waits for it.
+    static std::string in_slot(const std::string& slot) {
+        for (int i = 0; i < 1000; i++) {
+            for (const auto& disk : fs::directory_iterator("/sys/block")) {
+                std::error_code error;
+                fs::path at = fs::canonical(disk.path() / "device" / "device", error);
+                fs::path node = "/dev" / disk.path().filename();
+                if (!error && at.filename() == slot && fs::exists(node)) {
+                    return node;
+                }
+            }
+            std::this_thread::sleep_for(10ms);
+        }
+        FAIL("no drive came back to " << slot);
+        return "";
+    }
+
+    std::string name;
+    fs::path controller;
+    fs::path pci;
+    std::string slot;
+};
+
+// Tree, rig and grant for a load.
+struct Scene {
+    Scene() : tree(write_tree(device_path(), 1, 120, 12)), rig(kTreeFileBytes) {
+        exo_grant_open request = {};
+        request.in_flight_limit = 1024;
+        Opened opened = rig.regrant(request);
+        REQUIRE(opened.error == 0);
+        grant = std::move(opened.fd);
+    }
+    Tree tree;
+    Rig rig;
+    Fd grant;
+};
+
+void expect_ends(const Ends& ends, const std::set<int>& allowed) {
+    MESSAGE(ends.text());
+    CHECK(ends.wrong == 0);
+    CHECK(ends.longest < kBound);
+    for (const auto& [end, count] : ends.count) {
+        CHECK_MESSAGE(allowed.contains(end), count << " ended with " << end);
+    }
+}
+
+void expect_nothing_left() {
+    expect_idle();
+    exo_stats now = stats();
+    CHECK(now.grants == 0);
+    CHECK(now.pins == 0);
+    CHECK(now.volumes == 0);
+}
+
+const std::set<int> kServed = {EXO_END_DONE};
+// Of a device that fails, or has gone.
+const std::set<int> kFailed = {EXO_END_DONE, EXO_END_IO, EXO_END_NO_REQUEST, EXO_END_TIMEOUT};
+
+}  // namespace
+
+TEST_SUITE_BEGIN("lifetimes");
+
+TEST_CASE("the program, and then the volume, is detached under load of every kind") {
+    {
+        Scene scene;
+        Load load(scene.grant, scene.tree, kTimeoutMs);
+        REQUIRE(load.goes_on());
+        drop_shared_programs();
+        CHECK(load.all_fail(kBound));
+        expect_ends(load.stop(), {EXO_END_DONE, EXO_END_DETACHED, -ENOENT});
+    }
+    {
+        Scene scene;
+        Load load(scene.grant, scene.tree, kTimeoutMs);
+        REQUIRE(load.goes_on());
+        exo_detach detach = {};
+        CHECK(call(scene.rig.volume, EXO_VOLUME_DETACH, &detach) == 0);
+        CHECK(stats().traversals_in_flight == 0);
+        scene.rig.volume.reset();
+        CHECK(load.all_fail(kBound));
+        expect_ends(load.stop(), {EXO_END_DONE, EXO_END_REVOKED, -EKEYREVOKED});
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("a controller that is reset under load: reads are repeated, and none is lost") {
+    if (!chosen()) {
+        return;
+    }
+    {
+        Scene scene;
+        Drive drive;
+        Load load(scene.grant, scene.tree, kLongMs);
+        for (int i = 0; i < 4; i++) {
+            REQUIRE(load.goes_on());
+            REQUIRE(put(drive.controller / "reset_controller", "1"));
+        }
+        CHECK(load.goes_on());
+        expect_ends(load.stop(), kServed);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("a PCI function that is reset under load") {
+    if (!chosen()) {
+        return;
+    }
+    Drive drive;
+    if (!fs::exists(drive.pci / "reset")) {
+        MESSAGE("not possible: the device cannot be reset by itself");
+        return;
+    }
+    {
+        Scene scene;
+        Load load(scene.grant, scene.tree, kLongMs);
+        for (int i = 0; i < 4; i++) {
+            REQUIRE(load.goes_on());
+            REQUIRE(put(drive.pci / "reset", "1"));
+        }
+        CHECK(load.goes_on());
+        expect_ends(load.stop(), kServed);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("schedulers and the queue's depth are changed under load of every engine") {
+    if (!chosen()) {
+        return;
+    }
+    {
+        Scene scene;
+        Drive drive;
+        Load load(scene.grant, scene.tree, kLongMs);
+        for (int i = 0; i < 3; i++) {
+            for (const char* scheduler : {"mq-deadline", "none"}) {
+                REQUIRE(load.goes_on());
+                REQUIRE(put(drive.queue() / "scheduler", scheduler));
+            }
+            put(drive.queue() / "nr_requests", std::to_string(64 + 64 * i));
+        }
+        CHECK(load.goes_on());
+        expect_ends(load.stop(), kServed);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("CPUs go offline and come back under load") {
+    if (!chosen()) {
+        return;
+    }
+    const fs::path online = "/sys/devices/system/cpu/cpu1/online";
+    if (!fs::exists(online)) {
+        MESSAGE("not possible: there is one CPU");
+        return;
+    }
+    {
+        Scene scene;
+        Load load(scene.grant, scene.tree, kLongMs);
+        for (int i = 0; i < 4; i++) {
+            REQUIRE(load.goes_on());
+            REQUIRE(put(online, "0"));
+            REQUIRE(load.goes_on());
+            REQUIRE(put(online, "1"));
+        }
+        expect_ends(load.stop(), kServed);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("the driver is unbound under load: a plain error, and the volume can go") {
+    if (!chosen()) {
+        return;
+    }
+    Drive drive;
+    {
+        Scene scene;
+        Load load(scene.grant, scene.tree, kTimeoutMs);
+        REQUIRE(load.goes_on());
+        REQUIRE(put("/sys/bus/pci/drivers/nvme/unbind", drive.slot));
+        CHECK(load.all_fail(kBound));
+        expect_ends(load.stop(), kFailed);
+
+        // Asked for alone, with nothing else going on, every engine says the same.
+        for (uint16_t engine :
+             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
+            Run r = run(scene.grant.get(), shared_program("test_tree").id(), nullptr, 0,
+                        {.engine = engine});
+            CAPTURE(engine);
+            CHECK(r.error == 0);
+            CHECK(r.outcome.cause == EXO_END_IO);
+            CHECK(r.outcome.error == -ENODEV);
+        }
+        CHECK(scene.rig.regrant().error == 0);
+        CHECK(pin(scene.rig.volume, 99, 1, 4096, {{0, 0, 4096}}) == -ENODEV);
+        CHECK(unpin(scene.rig.volume, kIno, kGeneration) == 0);
+
+        // The drive comes back while the volume of the one that was is still there.
+        REQUIRE(put("/sys/bus/pci/drivers/nvme/bind", drive.slot));
+        setenv("EXO_TEST_DEVICE", Drive::in_slot(drive.slot).c_str(), 1);
+        Opened again = attach(device_path());
+        CHECK(again.error == 0);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("the device is removed under load, with the daemon dead, and comes back") {
+    if (!chosen()) {
+        return;
+    }
+    Drive drive;
+    {
+        auto scene = std::make_unique<Scene>();
+        Fd grant(dup(scene->grant.get()));
+        uint32_t volume_id = scene->rig.info.volume_id;
+        Load load(grant, scene->tree, kTimeoutMs);
+        REQUIRE(load.goes_on());
+        scene->rig.volume.reset();
+        scene.reset();
+        REQUIRE(load.goes_on());
+        REQUIRE(put(drive.pci / "remove", "1"));
+        CHECK(load.all_fail(kBound));
+        expect_ends(load.stop(), kFailed);
+        CHECK(stats().volumes == 1);
+
+        REQUIRE(put("/sys/bus/pci/rescan", "1"));
+        setenv("EXO_TEST_DEVICE", Drive::in_slot(drive.slot).c_str(), 1);
+        {
+            Scene fresh;
+            Load again(fresh.grant, fresh.tree, kLongMs);
+            CHECK(again.goes_on());
+            expect_ends(again.stop(), kServed);
+        }
+        exo_release release = {};
+        release.volume_id = volume_id;
+        CHECK(call(open_exo(), EXO_IOC_RELEASE, &release) == 0);
+    }
+    expect_nothing_left();
+}
+
+TEST_CASE("a drive that stops answering is reset by its driver, and nobody waits for longer") {
+    if (!chosen()) {
+        return;
+    }
+    {
+        Scene scene;
+        Drive drive;
+        REQUIRE(put(drive.queue() / "io_timeout", "1500"));
+        Load load(scene.grant, scene.tree, kTimeoutMs);
+        for (int i = 0; i < 2; i++) {
+            REQUIRE(load.goes_on());
+            // Its registers read as ones, and it reaches no memory.
+            Fd config = open_path(drive.pci / "config", O_RDWR);
+            REQUIRE(config);
+            uint16_t command = 0;
+            REQUIRE(pwrite(config.get(), &command, sizeof(command), 4) == sizeof(command));
+            std::this_thread::sleep_for(500ms);
+        }
+        CHECK(load.goes_on());
+        Ends ends = load.stop();
+        expect_ends(ends, kFailed);
+        CHECK(ends.longest > 1000ms);
+        CHECK(put(drive.queue() / "io_timeout", "30000"));
+    }
+    expect_nothing_left();
+    // Back under the lowest name there is.
+    Drive drive;
+    REQUIRE(put(drive.pci / "remove", "1"));
+    REQUIRE(put("/sys/bus/pci/rescan", "1"));
+    setenv("EXO_TEST_DEVICE", Drive::in_slot(drive.slot).c_str(), 1);
+}
+
+TEST_SUITE_END();
