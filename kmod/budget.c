@@ -41,6 +41,8 @@ static u64 budget_ticks __ro_after_init;
 static u64 most_ticks __ro_after_init;
 static bool any_is_slow __read_mostly;	/* or was */
 
+DEFINE_PER_CPU(bool, exo_budget_slow_step);
+
 /* Begins a new window of this CPU, or opens the tenant's books in the current one. */
 static noinline void turn_page(struct exo_window *window, struct exo_tenant_cpu *cpu, u64 now)
 {
@@ -165,6 +167,7 @@ void exo_budget_leave(const struct exo_stay *stay)
 void exo_budget_begin_slow(const struct exo_program *program)
 {
 	this_cpu_write(program->counters->busy, true);
+	this_cpu_write(exo_budget_slow_step, true);
 	/* Since a program is slow, nobody becomes the last any more. */
 	this_cpu_write(exo_windows.last, NULL);
 	barrier();
@@ -177,6 +180,7 @@ void exo_budget_begin_slow(const struct exo_program *program)
 void exo_budget_end_slow(const struct exo_program *program)
 {
 	barrier();
+	this_cpu_write(exo_budget_slow_step, false);
 	this_cpu_write(program->counters->busy, false);
 }
 

@@ -32,6 +32,14 @@ struct exo_stay {
 	u64 begun;			/* in exo_clock()'s ticks */
 };
 
+/* A step of a slow program runs on this CPU, below whatever asks. */
+DECLARE_PER_CPU(bool, exo_budget_slow_step);
+
+static inline bool exo_budget_cpu_is_slow(void)
+{
+	return this_cpu_read(exo_budget_slow_step);
+}
+
 /* A CPU's; all times are in exo_clock()'s ticks. */
 struct exo_window {
 	u64 start;

@@ -28,7 +28,9 @@
 #include "traverse.h"
 
 static struct workqueue_struct *workers;
+static struct workqueue_struct *away;
 static struct workqueue_struct *background;
+static struct workqueue_struct *slow;
 
 static bool several(const struct exo_traversal *t)
 {
@@ -116,9 +118,23 @@ static bool leave(struct exo_traversal *t)
 
 /* ---- somewhere else ---- */
 
+/*
+ * A step that takes long cannot be preempted on most kernels, so whatever else waits for its CPU waits for its
+ * end: therefore slow programs have a part of the CPUs only, and nothing is left to be done where one of them
+ * runs.
+ */
+static struct workqueue_struct *where(const struct exo_traversal *t)
+{
+	if (exo_budget_is_slow(t))
+		return slow;
+	if (t->in_background)
+		return background;
+	return exo_budget_cpu_is_slow() ? away : workers;
+}
+
 static void defer(struct exo_traversal *t)
 {
-	queue_work(t->in_background ? background : workers, &t->work);
+	queue_work(where(t), &t->work);
 }
 
 static enum hrtimer_restart retry_now(struct hrtimer *timer)
@@ -538,8 +554,11 @@ int __init exo_workers_init(void)
 
 	/* On the CPU whose completion asks, at high priority: the application waits for it. */
 	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	away = alloc_workqueue("exo-away", WQ_HIGHPRI | WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	background = alloc_workqueue("exo-background", WQ_MEM_RECLAIM, 0);
-	if (workers && background)
+	slow = alloc_workqueue("exo-slow", WQ_UNBOUND | WQ_MEM_RECLAIM,
+			       max(num_possible_cpus() / 2, 1U));
+	if (workers && away && background && slow)
 		return 0;
 	exo_workers_exit();
 	return -ENOMEM;
@@ -550,6 +569,10 @@ void exo_workers_exit(void)
 {
 	if (workers)
 		destroy_workqueue(workers);
+	if (away)
+		destroy_workqueue(away);
 	if (background)
 		destroy_workqueue(background);
+	if (slow)
+		destroy_workqueue(slow);
 }
