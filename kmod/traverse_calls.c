@@ -19,6 +19,9 @@
 #include "traverse.h"
 #include "traverse_calls.h"
 
+/* A machine that is to be suspended does not wait for callers who wait. */
+#define EXO_WAIT_STATE	(TASK_KILLABLE | TASK_FREEZABLE)
+
 /* Spins a little between two looks at a poll queue. */
 static void relax(void)
 {
@@ -53,7 +56,7 @@ static int wait_for_end(struct exo_traversal *t)
 		return 0;
 	}
 	/* A caller that is woken before the end goes on with the traversal itself. */
-	while (!wait_for_completion_killable(&t->done)) {
+	while (!wait_for_completion_state(&t->done, EXO_WAIT_STATE)) {
 		if (t->ended)
 			return 0;
 		exo_drive_resume(t);
@@ -236,7 +239,7 @@ static int wait_for_some(struct batch *b)
 		}
 		return 0;
 	}
-	if (b->error != -EINTR && !wait_for_completion_killable(&b->ends->more))
+	if (b->error != -EINTR && !wait_for_completion_state(&b->ends->more, EXO_WAIT_STATE))
 		return 0;
 	b->error = -EINTR;
 	cancel_all(b);

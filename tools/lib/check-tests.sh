@@ -122,5 +122,10 @@ stage_vm() {
     "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 1800 --keep-log "$build/check/kernel.log" \
         "${options[@]}" --tests "${patterns[@]}" 2>&1 | tee "$output" || status=$?
     counts_of vm "$output" || status=1
+    # It ends the machine, so it has one of its own.
+    if [ ${#patterns[@]} -eq 0 ] && [ -e "$EXO_TOP/kmod/Kbuild" ]; then
+        "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 200 -- \
+            "$build/tests/uapi/exo_uapi_suspend" || status=1
+    fi
     return "$status"
 }
