@@ -346,7 +346,7 @@ TEST_CASE("a program that computes for long is left to workers, and its neighbou
     std::vector<Share> both = compete(rig, {light, spinner}, 1500ms);
     // Half of the processors are his fair share of what he had alone; the emulated ones of a busy
     // machine are not that fair to him.
-    CHECK(both[0].reads / 1.5 >= 0.3 * alone.reads);
+    CHECK(both[0].reads / 1.5 >= 0.2 * alone.reads);
     CHECK(both[1].reads > 0);
     CHECK(program_entry(shared_program("test_spin").id()).slow > 0);
     CHECK(tenant(0).cpu_ns < 5'000'000'000);
