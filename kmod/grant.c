@@ -179,7 +179,7 @@ void exo_grant_close(struct exo_grant *grant)
 }
 
 /* What a refusal is recorded with, filled as far as the checks came. */
-struct request {
+struct exo_grant_request {
 	const struct exo_grant_open *arg;
 	u32 volume_id;
 	u64 ino;
@@ -187,7 +187,7 @@ struct request {
 };
 
 /* Finds the pin of an open file; each refusal has its own errno. */
-static struct exo_pinned *pin_of_file(struct file *file, struct request *request)
+static struct exo_pinned *pin_of_file(struct file *file, struct exo_grant_request *request)
 {
 	struct inode *inode = file_inode(file);
 	struct exo_volume *volume;
@@ -364,7 +364,7 @@ int exo_grant_new_fd(struct exo_ioctl_call *call, struct exo_pinned *pin, struct
 	return ret;
 }
 
-static int open_checked(struct exo_ioctl_call *call, struct request *request)
+static int open_checked(struct exo_ioctl_call *call, struct exo_grant_request *request)
 {
 	struct exo_grant_open *arg = call->arg;
 	struct exo_grant_terms terms = {
@@ -409,7 +409,7 @@ static int open_checked(struct exo_ioctl_call *call, struct request *request)
 int exo_grant_open(struct exo_ioctl_call *call)
 {
 	const struct exo_grant_open *arg = call->arg;
-	struct request request = { .arg = arg };
+	struct exo_grant_request request = { .arg = arg };
 	int ret = arg->flags ? -EINVAL : open_checked(call, &request);
 
 	if (!ret)

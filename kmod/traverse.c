@@ -34,7 +34,7 @@ static struct kmem_cache *cache;	/* of traversals that read one block at a time 
 /* ---- what is asked for ---- */
 
 /* A request with what its checks have found out. */
-struct request {
+struct exo_traverse_request {
 	const struct exo_traverse *arg;
 	struct exo_slots slots;
 	struct exo_grant *only;		/* if it is no set's */
@@ -45,7 +45,7 @@ struct request {
 	u16 engine_reason;
 };
 
-static int find_grant(struct request *request, struct file *file)
+static int find_grant(struct exo_traverse_request *request, struct file *file)
 {
 	struct exo_set *set = exo_set_of_file(file);
 
@@ -64,7 +64,7 @@ static int find_grant(struct request *request, struct file *file)
 	return 0;
 }
 
-static int check_request(struct request *request)
+static int check_request(struct exo_traverse_request *request)
 {
 	const struct exo_traverse *arg = request->arg;
 	u32 record = arg->flags & RECORD_FLAGS;
@@ -87,7 +87,7 @@ static int check_request(struct request *request)
 	return 0;
 }
 
-static int choose_engine(struct request *request)
+static int choose_engine(struct exo_traverse_request *request)
 {
 	const struct exo_volume *volume = request->volume;
 	u16 needed = volume->dispatch_only ? EXO_ENGINE_DEVICE :
@@ -203,7 +203,7 @@ static void set_deadline(struct exo_traversal *t, u32 timeout_ms)
 	}
 }
 
-static void set_slots(struct exo_traversal *t, const struct request *request)
+static void set_slots(struct exo_traversal *t, const struct exo_traverse_request *request)
 {
 	t->slots = request->slots;
 	if (t->slots.set) {
@@ -219,7 +219,7 @@ static void set_slots(struct exo_traversal *t, const struct request *request)
 }
 
 /* One read at a time, of one grant, whole and at once on the device's queue, and no copies kept. */
-static void set_plain(struct exo_traversal *t, const struct request *request)
+static void set_plain(struct exo_traversal *t, const struct exo_traverse_request *request)
 {
 	const struct exo_volume *volume = request->volume;
 
@@ -233,7 +233,7 @@ static void set_plain(struct exo_traversal *t, const struct request *request)
 	t->settled = jiffies - 1;
 }
 
-static struct exo_traversal *create(const struct request *request)
+static struct exo_traversal *create(const struct exo_traverse_request *request)
 {
 	const struct exo_traverse *arg = request->arg;
 	const struct exo_grant *grant = request->grant;
@@ -288,7 +288,7 @@ static struct exo_traversal *create(const struct request *request)
 	return t;
 }
 
-static struct exo_traversal *prepare_entered(struct request *request)
+static struct exo_traversal *prepare_entered(struct exo_traverse_request *request)
 {
 	struct exo_program *program;
 	struct exo_traversal *t;
@@ -325,7 +325,7 @@ static struct exo_traversal *prepare_entered(struct request *request)
  */
 struct exo_traversal *exo_traverse_prepare(struct file *file, const struct exo_traverse *arg)
 {
-	struct request request = { .arg = arg };
+	struct exo_traverse_request request = { .arg = arg };
 	struct exo_traversal *t;
 	int ret;
 
