@@ -129,7 +129,7 @@ TEST_CASE("sixteen reads without end are cut off by time, by the hop limit and b
     const Program& explode = shared_program("test_explode");
     for (uint16_t engine : kEngines) {
         CAPTURE(engine);
-        RunOptions options = {.timeout_ms = 50, .engine = engine, .fan_out = 16};
+        RunOptions options = {.timeout_ms = 300, .engine = engine, .fan_out = 16};
         options.hop_bytes = std::max(4096u, rig.info.logical_block_bytes);
         exo_grant_open request = {};
         request.hop_limit = UINT32_MAX;
