@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "fs/fuse/background.h"
 
+#include <string>
+#include <system_error>
 #include <utility>
 
+#include "fs/base/log.h"
+
 namespace exo::fuse {
+
+Background::Background() {
+    const std::lock_guard lock(mutex_);
+    threads_.emplace_back([this] { work(); });
+}
 
 void Background::run(std::function<void()> job) {
     std::unique_lock lock(mutex_);
@@ -13,8 +22,15 @@ void Background::run(std::function<void()> job) {
         return;
     }
     jobs_.push_back(std::move(job));
-    if (idle_ < jobs_.size() && threads_.size() < kMaxThreads)
-        threads_.emplace_back([this] { work(); });
+    if (idle_ < jobs_.size() && threads_.size() < kMaxThreads) {
+        try {
+            threads_.emplace_back([this] { work(); });
+        } catch (const std::system_error& error) {
+            // The job is listed, and there is a thread that comes to it.
+            log(LogLevel::kWarning,
+                std::string("no further thread can be started: ") + error.what());
+        }
+    }
     wake_.notify_one();
 }
 

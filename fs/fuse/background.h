@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Threads for requests that have to wait (a pin for writers, an unpin for its grace period), so
-// that they never hold up a thread that serves the kernel. Threads are made on demand and end with
-// the object.
+// that they never hold up a thread that serves the kernel. One thread is there from the beginning,
+// so that no job is stuck where no more can be had; others are made on demand. All end with the
+// object.
 #pragma once
 
 #include <condition_variable>
@@ -17,7 +18,10 @@ class Background {
   public:
     static constexpr size_t kMaxThreads = 32;
 
+    Background();  // throws std::system_error where not even one thread can be had
     ~Background() { finish(); }
+    Background(const Background&) = delete;
+    Background& operator=(const Background&) = delete;
 
     void run(std::function<void()> job);
 

@@ -14,6 +14,7 @@
 
 #include "fs/fuse/ops.h"
 #include "fs/fuse/pinning.h"
+#include "fs/volume/posix_acl.h"
 
 namespace exo::fuse {
 namespace {
@@ -62,24 +63,37 @@ void reply(const IoctlRequest& call, const Result<>& result) {
         reply_error(call.request, result.error());
 }
 
-// The right to write, by the permission bits: the kernel checks it for open(2), but a pin needs it
-// on a file that is not open for writing.
-bool may_write(fuse_req_t request, const FileAttr& attr) {
-    const fuse_ctx& who = *fuse_req_ctx(request);
-    if (who.uid == 0) return true;
-    if (who.uid == attr.uid) return (attr.mode & S_IWUSR) != 0;
-    bool in_group = who.gid == attr.gid;
-    if (!in_group) {
-        std::vector<gid_t> groups(64);
-        int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
-        if (count > static_cast<int>(groups.size())) {
-            groups.resize(static_cast<size_t>(count));
-            count = fuse_req_getgroups(request, count, groups.data());
-        }
-        const size_t known = count > 0 ? std::min(static_cast<size_t>(count), groups.size()) : 0;
-        in_group = std::ranges::count(std::span(groups).first(known), attr.gid) != 0;
+bool in_group(fuse_req_t request, gid_t group) {
+    if (fuse_req_ctx(request)->gid == group) return true;
+    std::vector<gid_t> groups(64);
+    int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
+    if (count > static_cast<int>(groups.size())) {
+        groups.resize(static_cast<size_t>(count));
+        count = fuse_req_getgroups(request, count, groups.data());
     }
-    return (attr.mode & (in_group ? S_IWGRP : S_IWOTH)) != 0;
+    const size_t known = count > 0 ? std::min(static_cast<size_t>(count), groups.size()) : 0;
+    return std::ranges::count(std::span(groups).first(known), group) != 0;
+}
+
+// The ACL that decides over access: the permission bits, where there is no other.
+Result<Acl> access_acl(Volume& volume, const FileAttr& attr) {
+    const auto value = volume.get_xattr(attr.ino, kAclAccessName);
+    if (value) return parse_acl(*value);
+    if (value.error().code != ENODATA) return std::unexpected(value.error());
+    Acl acl{{kAclUserObj, 0, 0}, {kAclGroupObj, 0, 0}, {kAclOther, 0, 0}};
+    chmod_acl(acl, attr.mode);
+    return acl;
+}
+
+// The right to write: the kernel checks it for open(2), but a pin needs it on a file that is not
+// open for writing.
+Result<bool> may_write(const IoctlRequest& call, const FileAttr& attr) {
+    constexpr uint16_t kWrite = 2;
+    const fuse_ctx& who = *fuse_req_ctx(call.request);
+    if (who.uid == 0) return true;
+    EXO_TRY_ASSIGN(const Acl acl, access_acl(call.fs.volume, attr));
+    const AclUser user{who.uid, [&](gid_t group) { return in_group(call.request, group); }};
+    return acl_permits(acl, user, attr.uid, attr.gid, kWrite);
 }
 
 void file_info(const IoctlRequest& call) {
@@ -108,7 +122,9 @@ bool check_pin_rights(const IoctlRequest& call) {
         refuse(call, EISDIR);
     } else if (!S_ISREG(attr->mode) || !call.file) {
         refuse(call, EINVAL);
-    } else if (!may_write(call.request, *attr)) {
+    } else if (const auto may = may_write(call, *attr); !may) {
+        reply_error(call.request, may.error());
+    } else if (!*may) {
         refuse(call, EACCES);
     } else if (call.fs.read_only) {
         refuse(call, EROFS);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Extended attributes: reading, listing and removing them. Setting one is in raw_requests.
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "fs/fuse/ops.h"
 
@@ -23,9 +25,21 @@ void getxattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t room)
     reply_bytes(request, room, {reinterpret_cast<const char*>(value->data()), value->size()});
 }
 
+// Names that only root may use are listed to nobody else.
+std::string without_trusted(std::string_view names) {
+    std::string rest;
+    while (!names.empty()) {
+        const std::string_view name = names.substr(0, names.find('\0') + 1);
+        if (!name.starts_with("trusted.")) rest += name;
+        names.remove_prefix(name.size());
+    }
+    return rest;
+}
+
 void listxattr(fuse_req_t request, fuse_ino_t ino, size_t room) {
-    const auto names = file_system(request).volume.list_xattr(ino);
+    auto names = file_system(request).volume.list_xattr(ino);
     if (!names) return reply_error(request, names.error());
+    if (fuse_req_ctx(request)->uid != 0) *names = without_trusted(*names);
     reply_bytes(request, room, *names);
 }
 

@@ -10,12 +10,14 @@ namespace {
 constexpr size_t kPieceBytes = 1u << 20;
 
 // Makes [offset, offset + length) of the target read as zeros, and at least as long.
-Result<> copy_hole(Volume& volume, Ino target, uint64_t offset, uint64_t length) {
-    EXO_TRY_ASSIGN(const FileAttr attr, volume.getattr(target));
-    if (offset < attr.size)
-        EXO_TRY(volume.fallocate(target, FallocateMode::kPunchHole, offset, length, true));
-    if (offset + length > attr.size) EXO_TRY(volume.truncate(target, offset + length));
-    return {};
+Result<> copy_hole(VolumeImpl& v, Ino target, uint64_t offset, uint64_t length) {
+    const uint64_t end = offset + length;
+    auto data_lock = v.states.data_lock(target);
+    std::unique_lock lock(data_lock.mutex());
+    EXO_TRY_ASSIGN(const uint64_t size, v.writable_size(target));
+    if (offset < size)
+        EXO_TRY(v.fallocate_locked(target, FallocateMode::kPunchHole, offset, end, true));
+    return end > size ? v.truncate_locked(target, end) : Result<>();
 }
 }  // namespace
 
@@ -51,7 +53,7 @@ Result<uint64_t> Volume::copy_range(Ino source, uint64_t source_offset, Ino targ
         const uint64_t hole =
             std::min(data ? *data : source_offset + length, source_offset + length) - from;
         if (hole > 0) {
-            if (auto put = copy_hole(*this, target, to, hole); !put)
+            if (auto put = copy_hole(v, target, to, hole); !put)
                 return copied_or(done, put.error());
             done += hole;
             continue;

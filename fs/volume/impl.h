@@ -91,6 +91,7 @@ struct VolumeImpl {
     // Makes a truncation durable before its last block is written in place: after a crash, the old
     // size must not show new zeros.
     Result<> settle_truncation(Ino ino);
+    Result<> make_durable(uint64_t sequence);
     Result<> zero_within_block(Ino ino, uint64_t from, uint64_t to);
     Result<BlockNo> goal_of(Ino ino, const ExtentMap& map, uint64_t block);
     Result<Reservation> reserve_for(Ino ino, BlockNo goal, uint64_t want, uint64_t aside);
@@ -107,6 +108,10 @@ struct VolumeImpl {
     struct BlockRange {
         uint64_t first, end;  // of the file
     };
+    // As Volume::fallocate(), to a length that is not zero. REQUIRES: the DataLock held exclusively
+    Result<> fallocate_locked(Ino ino, FallocateMode mode, uint64_t offset, uint64_t end,
+                              bool keep_size);
+    Result<> zero_edges(Ino ino, uint64_t from, uint64_t to, uint64_t size);
     Result<> finish_step(Handle& handle, Ino ino, const SpaceChange& change, bool last);
     Result<> allocate_range(Ino ino, uint64_t first, uint64_t end, const BlockRange& zeroed,
                             const SpaceChange& change);

@@ -77,6 +77,20 @@ BlockNo InodeStates::placement(Ino ino) {
     return it == s.placements.end() ? 0 : it->second;
 }
 
+void InodeStates::zeroed(Ino ino, uint64_t sequence, uint64_t durable) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    std::erase_if(s.zeroed, [&](const auto& one) { return one.second <= durable; });
+    s.zeroed[ino] = sequence;
+}
+
+uint64_t InodeStates::zeroed_by(Ino ino) {
+    Shard& s = shard(ino);
+    std::lock_guard lock(s.mutex);
+    const auto it = s.zeroed.find(ino);
+    return it == s.zeroed.end() ? 0 : it->second;
+}
+
 void InodeStates::changed(Ino ino, uint64_t sequence, bool data) {
     Shard& s = shard(ino);
     std::lock_guard lock(s.mutex);

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <unordered_map>
 
+#include "fs/base/fair_shared_mutex.h"
 #include "fs/format/layout.h"
 
 namespace exo {
@@ -17,7 +17,8 @@ class InodeStates {
   public:
     // An inode's lock, for as long as this is there. Held shared to read a file's data or overwrite
     // whole blocks in place, exclusively for every other change of its data, size or extents.
-    // Taken before any lock of the journal.
+    // Taken before any lock of the journal. Nobody waits for it for ever, and nobody takes it
+    // twice.
     class DataLock;
 
     // `sequence`: the running transaction, taken as the last change when nothing better is known.
@@ -34,6 +35,11 @@ class InodeStates {
     void place(Ino ino, BlockNo goal);
     BlockNo placement(Ino ino);
 
+    // What the running transaction `sequence` zeroed keeps its blocks, and must not be written in
+    // part before that is durable. Those that are by `durable` are forgotten.
+    void zeroed(Ino ino, uint64_t sequence, uint64_t durable);
+    uint64_t zeroed_by(Ino ino);  // the last such transaction; 0: none
+
     void changed(Ino ino, uint64_t sequence, bool data);
     struct Sequences {
         uint64_t any, data;  // data: size or extents changed
@@ -47,14 +53,15 @@ class InodeStates {
         uint64_t any = 0, data = 0;
     };
     struct LockNode {
-        std::shared_mutex mutex;
+        FairSharedMutex mutex;
         uint32_t users = 0;
     };
     struct Shard {
         std::mutex mutex;  // guards all of it; a leaf
         std::unordered_map<Ino, State> states;
         std::unordered_map<Ino, BlockNo> placements;
-        std::unordered_map<Ino, LockNode> locks;  // those somebody uses
+        std::unordered_map<Ino, uint64_t> zeroed;  // by which transaction
+        std::unordered_map<Ino, LockNode> locks;   // those somebody uses
     };
     static constexpr unsigned kShards = 32;
     Shard& shard(Ino ino) { return shards_[ino % kShards]; }
@@ -66,7 +73,7 @@ class InodeStates::DataLock {
     DataLock(const DataLock&) = delete;
     DataLock& operator=(const DataLock&) = delete;
     ~DataLock();
-    std::shared_mutex& mutex() { return node_.mutex; }
+    FairSharedMutex& mutex() { return node_.mutex; }
 
   private:
     friend class InodeStates;

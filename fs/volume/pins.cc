@@ -67,6 +67,8 @@ Result<> Volume::clear_pinned(Ino ino) {
                 handle.commit();
                 return {};
             }));
+            // Before anybody can change the file: a crash must not bring back the pin over that.
+            EXO_TRY(v.journal->commit(v.journal->running_sequence()));
         }
         const auto unlinked = v.look([&]() -> Result<bool> {
             auto reader = v.journal->reader();

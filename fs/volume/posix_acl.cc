@@ -124,6 +124,26 @@ bool inherit_acl(Acl& acl, uint32_t& mode) {
     return acl_to_mode(acl, mode);
 }
 
+bool acl_permits(const Acl& acl, const AclUser& user, uint32_t owner, uint32_t group,
+                 uint16_t wanted) {
+    const AclEntry* mask = find_tag(acl, kAclMask);
+    const auto gives = [&](const AclEntry& entry, bool masked) {
+        return (entry.perm & (masked && mask ? mask->perm : 7) & wanted) == wanted;
+    };
+    if (user.uid == owner) return gives(basic_entry(acl, kAclUserObj), false);
+    for (const AclEntry& entry : acl)
+        if (entry.tag == kAclUser && entry.id == user.uid) return gives(entry, true);
+    // Of the groups that the user is in, one must give it; if there is none, others count.
+    bool member = false;
+    for (const AclEntry& entry : acl) {
+        if (entry.tag != kAclGroupObj && entry.tag != kAclGroup) continue;
+        if (!user.in_group(entry.tag == kAclGroup ? entry.id : group)) continue;
+        if (gives(entry, true)) return true;
+        member = true;
+    }
+    return !member && gives(basic_entry(acl, kAclOther), false);
+}
+
 void chmod_acl(Acl& acl, uint32_t mode) {
     basic_entry(acl, kAclUserObj).perm = uint16_t(mode >> 6 & 7);
     group_class(acl).perm = uint16_t(mode >> 3 & 7);

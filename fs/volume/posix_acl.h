@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,15 @@ bool acl_to_mode(const Acl& acl, uint32_t& mode);
 // Makes a directory's default ACL the access ACL of something created in it: each limits the other.
 // Returns as acl_to_mode().
 bool inherit_acl(Acl& acl, uint32_t& mode);
+// Who asks, of a file with an owner and a group.
+// in_group(gid) is only asked for groups that the ACL or the file names.
+struct AclUser {
+    uint32_t uid;
+    std::function<bool(uint32_t gid)> in_group;
+};
+// Whether the user may do what these rwx bits say, by the algorithm of acl(5).
+bool acl_permits(const Acl& acl, const AclUser& user, uint32_t owner, uint32_t group,
+                 uint16_t wanted);
 // chmod: gives the owner, the mask (or the group) and others the bits of the mode.
 void chmod_acl(Acl& acl, uint32_t mode);
 

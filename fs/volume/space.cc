@@ -34,9 +34,27 @@ Result<> VolumeImpl::zero_within_block(Ino ino, uint64_t from, uint64_t to) {
     return device->write(segment.disk * kBlockBytes, page->bytes, kBlockBytes);
 }
 
-Result<> VolumeImpl::settle_truncation(Ino ino) {
-    const uint64_t sequence = states.sequences(ino, journal->running_sequence()).data;
+Result<> VolumeImpl::make_durable(uint64_t sequence) {
     return journal->durable_sequence() < sequence ? journal->commit(sequence) : Result<>();
+}
+
+Result<> VolumeImpl::settle_truncation(Ino ino) {
+    return make_durable(states.sequences(ino, journal->running_sequence()).data);
+}
+
+// Zeroes the bytes [from, to) of the file in place, in the blocks that it takes whole nothing of.
+Result<> VolumeImpl::zero_edges(Ino ino, uint64_t from, uint64_t to, uint64_t size) {
+    EXO_TRY_ASSIGN(const bool stale, look([&]() -> Result<bool> {
+                       auto reader = journal->reader();
+                       EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
+                       return (ref->flags & kInodeTailStale) != 0;
+                   }));
+    if (stale && from < round_up(size) && to > round_down(size)) EXO_TRY(settle_truncation(ino));
+    const uint64_t first = round_up(from), last = round_down(to);
+    if (first > last) return zero_within_block(ino, from, to);
+    if (from < first) EXO_TRY(zero_within_block(ino, from, first));
+    if (to > last) EXO_TRY(zero_within_block(ino, last, to));
+    return {};
 }
 
 Result<> VolumeImpl::zero_stale_tail(Ino ino) {
@@ -116,6 +134,9 @@ Result<> VolumeImpl::finish_step(Handle& handle, Ino ino, const SpaceChange& cha
     return {};
 }
 
+// Extents that one step looks at: it holds up every other change meanwhile.
+constexpr unsigned kSegmentsPerStep = 256;
+
 // Allocates unwritten extents for the holes of [first, end), and makes the written ones of `zeroed`
 // unwritten: they keep their blocks, so zeroing does not fail for want of space where there is
 // data, and what is contiguous stays so.
@@ -124,7 +145,9 @@ Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end, const
     auto step = [&](uint64_t at) -> Result<uint64_t> {
         EXO_TRY_ASSIGN(Handle handle, journal->begin());
         ExtentMap map = extents(ino);
-        for (unsigned piece = 0; piece < kPiecesPerHandle && at < end;) {
+        unsigned looked = 0;
+        for (unsigned piece = 0; piece < kPiecesPerHandle && looked < kSegmentsPerStep && at < end;
+             looked++) {
             EXO_TRY_ASSIGN(const auto segments, map.map(at, end - at, 1));
             const Segment& segment = segments.front();
             const uint64_t segment_end = at + segment.count;
@@ -144,6 +167,7 @@ Result<> VolumeImpl::allocate_range(Ino ino, uint64_t first, uint64_t end, const
             const uint64_t to = std::min(segment_end, zeroed.end);
             if (!segment.unwritten && from < to) {
                 EXO_TRY(map.set_unwritten(handle, from, to - from));
+                states.zeroed(ino, handle.sequence(), journal->durable_sequence());
                 piece++;
             }
             at = segment_end;
@@ -175,38 +199,35 @@ Result<> VolumeImpl::punch_range(Ino ino, uint64_t first, uint64_t end, const Sp
     return {};
 }
 
-Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
-                           bool keep_size) {
-    VolumeImpl& v = *impl_;
-    if (length == 0) return fail(EINVAL);
-    if (length > kMaxFileBytes || offset > kMaxFileBytes - length) return fail(EFBIG);
-    const uint64_t end = offset + length;
-    auto data_lock = v.states.data_lock(ino);
-    std::unique_lock lock(data_lock.mutex());
-    EXO_TRY_ASSIGN(const uint64_t size, v.writable_size(ino));
-    v.allocator->windows().drop(ino);
-    VolumeImpl::SpaceChange change{current_time(), {}};
+Result<> VolumeImpl::fallocate_locked(Ino ino, FallocateMode mode, uint64_t offset, uint64_t end,
+                                      bool keep_size) {
+    EXO_TRY_ASSIGN(const uint64_t size, writable_size(ino));
+    allocator->windows().drop(ino);
+    SpaceChange change{current_time(), {}};
     if (mode != FallocateMode::kPunchHole && end > size && !keep_size) {
         change.size = end;
-        EXO_TRY(v.zero_stale_tail(ino));
+        EXO_TRY(zero_stale_tail(ino));
     }
-    // Refuse at once what cannot fit, rather than fill the volume and fail.
-    if (mode == FallocateMode::kAllocate && length / kBlockBytes > v.superblock.size_blocks)
-        return fail(ENOSPC);
-    VolumeImpl::BlockRange whole{0, 0};
-    if (mode != FallocateMode::kAllocate) {
-        const uint64_t first = round_up(offset), last = round_down(end);
-        whole = {first / kBlockBytes, std::max(first, last) / kBlockBytes};
-        if (first > last) {
-            EXO_TRY(v.zero_within_block(ino, offset, end));
-        } else {
-            if (offset < first) EXO_TRY(v.zero_within_block(ino, offset, first));
-            if (end > last) EXO_TRY(v.zero_within_block(ino, last, end));
-        }
+    if (mode == FallocateMode::kAllocate) {
+        // Refuse at once what cannot fit, rather than fill the volume and fail.
+        if ((end - offset) / kBlockBytes > superblock.size_blocks) return fail(ENOSPC);
+        return allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes, {0, 0},
+                              change);
     }
-    if (mode == FallocateMode::kPunchHole)
-        return v.punch_range(ino, whole.first, whole.end, change);
-    return v.allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes, whole, change);
+    EXO_TRY(zero_edges(ino, offset, end, size));
+    const uint64_t first = round_up(offset) / kBlockBytes;
+    const BlockRange whole{first, std::max(first, round_down(end) / kBlockBytes)};
+    if (mode == FallocateMode::kPunchHole) return punch_range(ino, whole.first, whole.end, change);
+    return allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes, whole, change);
+}
+
+Result<> Volume::fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
+                           bool keep_size) {
+    if (length == 0) return fail(EINVAL);
+    if (length > kMaxFileBytes || offset > kMaxFileBytes - length) return fail(EFBIG);
+    auto data_lock = impl_->states.data_lock(ino);
+    std::unique_lock lock(data_lock.mutex());
+    return impl_->fallocate_locked(ino, mode, offset, offset + length, keep_size);
 }
 
 Result<uint64_t> Volume::seek(Ino ino, uint64_t offset, int whence) {

@@ -196,6 +196,7 @@ class Volume {
     // The last one who wrote to the file has closed it: gives back what was set aside behind it.
     void closed(Ino ino);
     // Where more than eight extents change, a crash or an error may leave a part, in the old size.
+    // Blocks that a punched or zeroed range takes in part are overwritten, as by write().
     Result<> fallocate(Ino ino, FallocateMode mode, uint64_t offset, uint64_t length,
                        bool keep_size);
     // As copy_file_range: copies up to `length` bytes, holes as holes, and returns how many: fewer
@@ -225,7 +226,8 @@ class Volume {
     // zeros: leave them out of a pin's map. The inode keeps its blocks while pinned, even when
     // unlinked. EEXIST when already pinned as asked.
     Result<> set_pinned(Ino ino, bool persistent);
-    // ENODATA when not pinned. Call it only when the kernel module has let go of the extents.
+    // ENODATA when not pinned. Call it only when the kernel module has let go of the extents. A
+    // persistent pin is off the disk when it returns.
     Result<> clear_pinned(Ino ino);
     // Persistent pins, found at mount without a scan.
     Result<std::vector<PinnedInode>> pinned_inodes();

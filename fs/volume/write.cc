@@ -16,7 +16,8 @@ constexpr size_t kMaxChunkBytes = 16u << 20;
 }  // namespace
 
 Result<InodeTable::Ref> VolumeImpl::writable_file(Ino ino) {
-    if (read_only) return fail(EROFS);
+    // Once the journal has failed nothing more is written, not even in place.
+    if (read_only || journal->failed()) return fail(EROFS);
     EXO_TRY_ASSIGN(InodeTable::Ref ref, inodes->read(ino));
     if (S_ISDIR(ref->mode)) return fail(EISDIR);
     if (!S_ISREG(ref->mode)) return fail(EINVAL);
@@ -158,6 +159,14 @@ Result<size_t> VolumeImpl::write_some(Ino ino, uint64_t offset, std::span<const 
         else if (plan.tail_stale && first <= last && end > last * kBlockBytes)
             EXO_TRY(settle_truncation(ino));  // the block is written with zeros behind the end
     }
+
+    // A block that is written in part gets zeros beside that. Where a transaction that is not
+    // durable has zeroed it, a crash would bring back the file as it was before, but with these
+    // zeros.
+    const bool partial = offset % kBlockBytes != 0 || end % kBlockBytes != 0;
+    const bool unwritten = std::ranges::any_of(
+        plan.pieces, [](const Piece& piece) { return piece.segment.unwritten; });
+    if (partial && unwritten) EXO_TRY(make_durable(states.zeroed_by(ino)));
 
     IoList list(IoKind::kWrite);
     std::vector<MutablePageRef> bounces;

@@ -58,27 +58,33 @@ bool History::durable_enough(const FilePoint& point, size_t at) const {
     return true;
 }
 
-// Each sector is as it was at this moment, or, if the file was changed in place since `first`, as
-// it was at any moment in question.
-bool History::content_allowed(const Seen& found, size_t at, size_t first, size_t last) const {
-    const auto names = names_of(moments_[at].seen, found.ino);
-    const Seen& wanted = *names.front().second;
+const Seen* History::seen_at(size_t moment, Ino ino) const {
+    const auto names = names_of(moments_[moment].seen, ino);
+    return names.empty() ? nullptr : names.front().second;
+}
+
+// Each sector is as it was at this moment, or as a later step left it that changed it in place.
+// What is pinned was never changed.
+bool History::content_allowed(const Seen& found, size_t at, size_t last) const {
+    const Seen& wanted = *seen_at(at, found.ino);
     if (wanted.sectors == found.sectors) return true;
-    if (!partly_written(at, last, found) &&
-        std::ranges::none_of(in_place_, [&](const InPlace& change) {
-            return change.ino == found.ino && change.moment > first && change.moment <= last;
-        }))
-        return false;
-    for (const FilePoint& point : files_)
-        if (point.ino == found.ino && point.moment <= at) first = std::max(first, point.moment);
+    if (found.pinned) return false;
+    std::vector<size_t> later;
+    if (partly_written(at, last, found)) later.push_back(at + 1);
+    for (const InPlace& change : in_place_)
+        if (change.ino == found.ino && change.moment > at && change.moment <= last)
+            later.push_back(change.moment);
+    const auto left_by = [&](size_t moment, size_t sector) {
+        const Seen *before = seen_at(moment - 1, found.ino), *after = seen_at(moment, found.ino);
+        if (!before || !after || sector >= after->sectors.size()) return false;
+        const bool changed =
+            sector >= before->sectors.size() || before->sectors[sector] != after->sectors[sector];
+        return changed && begins_with(after->sectors[sector], found.sectors[sector]);
+    };
     for (size_t i = 0; i < found.sectors.size(); i++) {
-        bool known = false;
-        for (size_t m = first; m <= last && !known; m++) {
-            const auto then = names_of(moments_[m].seen, found.ino);
-            known = !then.empty() && i < then.front().second->sectors.size() &&
-                    begins_with(then.front().second->sectors[i], found.sectors[i]);
-        }
-        if (!known) return false;
+        if (i < wanted.sectors.size() && begins_with(wanted.sectors[i], found.sectors[i])) continue;
+        if (std::ranges::none_of(later, [&](size_t moment) { return left_by(moment, i); }))
+            return false;
     }
     return true;
 }
@@ -121,7 +127,7 @@ std::string History::objection(const Snapshot& found, size_t records, size_t las
         }
         closest = difference(moments_[at].seen, found);
         const bool content = std::ranges::all_of(
-            found, [&](const auto& one) { return content_allowed(one.second, at, first, last); });
+            found, [&](const auto& one) { return content_allowed(one.second, at, last); });
         const auto old = std::ranges::find_if(files_, [&](const FilePoint& point) {
             return point.records <= records && point.moment <= last && !durable_enough(point, at);
         });

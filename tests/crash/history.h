@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a workload went through: after each step, where the device's log stood and what could be
 // seen; and which of it a volume may show after a power cut. The whole must be as it was at one
-// moment, no older than the last sync; what was fsynced, no older than that. Only content that was
-// changed in place may mix the moments since, sector by sector; and a write that makes a file
+// moment, no older than the last sync; what was fsynced, no older than that. Beyond that moment
+// only those sectors may be newer that later steps changed in place; and a write that makes a file
 // longer may be there in a first part.
 #pragma once
 
@@ -47,7 +47,8 @@ class History {
     static Ino ino_of(const Snapshot& seen, const std::string& path);
     bool names_match(size_t at, size_t last, const Snapshot& found) const;
     bool partly_written(size_t at, size_t last, const Seen& found) const;
-    bool content_allowed(const Seen& found, size_t at, size_t first, size_t last) const;
+    bool content_allowed(const Seen& found, size_t at, size_t last) const;
+    const Seen* seen_at(size_t moment, Ino ino) const;  // null: it was not there
     bool durable_enough(const FilePoint& point, size_t at) const;
 
     std::vector<Moment> moments_;

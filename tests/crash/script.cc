@@ -227,7 +227,9 @@ Script& Script::fallocate(const std::string& path, FallocateMode mode, uint64_t 
                          return play.volume.fallocate(file.ino(), mode, offset, length, keep_size);
                      });
     step.path = path;
-    if (mode != FallocateMode::kAllocate) step.in_place = offset;
+    // Whole blocks change with a transaction; what is not whole is overwritten.
+    const bool whole = offset % 4096 == 0 && (offset + length) % 4096 == 0;
+    if (mode != FallocateMode::kAllocate && !whole) step.in_place = offset;
     return *this;
 }
 

@@ -46,6 +46,7 @@ Result<Seen> see_one(Volume& volume, const FileAttr& attr) {
                   std::to_string(attr.gid) + " links " + std::to_string(attr.nlink) + " rdev " +
                   std::to_string(attr.rdev) + (attr.pin_persistent ? " pinned" : ""),
               time_text(attr.atime) + " " + time_text(attr.mtime)};
+    seen.pinned = attr.pin_persistent;
     seen.leased = attr.pinned && !attr.pin_persistent;
     EXO_TRY_ASSIGN(const std::string names, volume.list_xattr(attr.ino));
     for (size_t at = 0; at < names.size(); at = names.find('\0', at) + 1) {

@@ -18,6 +18,7 @@ struct Seen {
     std::string times;  // of access and modification
     uint64_t size = 0;
     std::vector<uint64_t> sectors{};  // of the content, 512 bytes each; see sector_text()
+    bool pinned = false;              // persistently; is part of meta
     bool leased = false;              // pinned until the crash; no difference
     bool operator==(const Seen& other) const {
         return ino == other.ino && meta == other.meta && times == other.times &&

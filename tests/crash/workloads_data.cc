@@ -71,6 +71,8 @@ Script script_punch() {
     s.fallocate("g", kZero, 4096, 12288, true).fsync("g").write("g", 5000, 3000, 'i').fsync("g");
     // Written before the zeroing is durable, into the blocks that it keeps.
     s.fallocate("g", kZero, 24576, 8192, true).write("g", 26000, 1000, 'k').sync();
+    // A part of the last block, before the truncation is durable.
+    s.truncate("f", 21000).fallocate("f", kPunch, 20900, 3000, true).sync();
     s.fallocate("g", kZero, 20100, 300, false).fsync("g");
     s.fallocate("g", kZero, 60000, 30000, false).fsync("g").write("g", 80000, 5000, 'j').sync();
     s.fallocate("g", kZero, 0, 90000, true).sync().fallocate("g", kPunch, 0, 90000, true).sync();
@@ -106,7 +108,7 @@ Script script_pins() {
     Script s;
     s.create("f").write("f", 0, 20000, 'p').pin("f").create("g").write("g", 0, 100, 'g').sync();
     s.rename("f", "f2").chmod("f2", 0400).sync().unlink("g").create("h").pin("h").sync();
-    s.unpin("f2").sync().write("f2", 0, 3000, 'q').fsync("f2").truncate("f2", 1000).pin("f2");
+    s.unpin("f2").write("f2", 0, 3000, 'q').fsync("f2").truncate("f2", 1000).pin("f2");
     s.sync().hold("h", "h").unlink("h").sync().release("h").sync().unpin("f2").sync();
     return s;
 }

@@ -94,7 +94,11 @@ TEST_CASE("files are no swap space") {
     REQUIRE(chmod((folder / "swap").c_str(), 0600) == 0);
     const int code = errno_of([&] { return swapon((folder / "swap").c_str(), 0); });
     if (code == 0) swapoff((folder / "swap").c_str());
-    CHECK_MESSAGE((code == EINVAL || code == EPERM || code == ENOSYS), name_of_errno(code));
+    if (code == EPERM || code == ENOSYS) {
+        MESSAGE("skipped: nothing may be made swap space here");
+        return;
+    }
+    CHECK_MESSAGE(code == EINVAL, name_of_errno(code));
 }
 
 TEST_CASE("no quotas, no project ids; attribute flags are not set by chattr") {
@@ -219,7 +223,10 @@ TEST_CASE("overlayfs takes it as a lower layer, not as the upper one") {
         });
     };
     const int below = overlay(fs.directory(), beside);
-    if (below == ENODEV || below == EPERM) return;  // no overlayfs here
+    if (below == ENODEV || below == EPERM) {
+        MESSAGE("skipped: this kernel has no overlayfs");
+        return;
+    }
     CHECK(below == 0);
     if (below == 0) {
         CHECK(read_file(beside + "/merged/file") == "below");
@@ -267,6 +274,9 @@ TEST_CASE("mounts with other owners (idmapped) are refused") {
     close(ends[1]);
     int status = 0;
     waitpid(child, &status, 0);
-    if (code == -1 || status != 0) return;  // no user namespaces here
+    if (code == -1 || status != 0) {
+        MESSAGE("skipped: no user namespace can be made here");
+        return;
+    }
     CHECK(code == EINVAL);
 }

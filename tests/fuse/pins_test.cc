@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -248,6 +249,39 @@ TEST_CASE("pinning needs the right to write, and a regular file") {
     CHECK(as_user(1001, 2000, [&] { return unpin(path); }) == 0);
     CHECK(pin_as(1001, 1001) == EACCES);
     CHECK(pin(fs.directory(), true) == EISDIR);
+}
+
+TEST_CASE("pinning heeds an access ACL, in which the group's bits are only the mask") {
+    PinnedImage fs;
+    const std::string path = fs.path("f");
+    REQUIRE(write_file(path, "x"));
+    REQUIRE(chown(path.c_str(), 1000, 2000) == 0);
+    // Version 2; owner rw, user 7000 r, user 7001 w, owning group r, group 3000 w, mask rw, others
+    // w.
+    struct Entry {
+        uint16_t tag, permissions;
+        uint32_t id;
+    };
+    struct {
+        uint32_t version = 2;
+        Entry entries[7] = {{1, 6, ~0u},  {2, 4, 7000}, {2, 6, 7001}, {4, 4, ~0u},
+                            {8, 6, 3000}, {16, 6, ~0u}, {32, 6, ~0u}};
+    } acl;
+    REQUIRE(setxattr(path.c_str(), "system.posix_acl_access", &acl, sizeof acl, 0) == 0);
+    const auto pin_as = [&](uid_t uid, gid_t gid) {
+        const int code = as_user(uid, gid, [&] { return pin(path, true); });
+        if (code == 0) CHECK(as_user(uid, gid, [&] { return unpin(path); }) == 0);
+        // The kernel's own judgement of the same.
+        CHECK((code == 0) ==
+              (as_user(uid, gid, [&] { return open(path.c_str(), O_WRONLY) >= 0 ? 0 : 1; }) == 0));
+        return code;
+    };
+    CHECK(pin_as(1000, 1000) == 0);
+    CHECK(pin_as(7000, 1) == EACCES);
+    CHECK(pin_as(7001, 1) == 0);
+    CHECK(pin_as(1001, 2000) == EACCES);
+    CHECK(pin_as(1001, 3000) == 0);
+    CHECK(pin_as(1001, 1001) == 0);
 }
 
 TEST_CASE("a lease ends with the open file that pinned") {

@@ -2,6 +2,8 @@
 // The threads that serve requests: none is lost, and one that waits holds up no other.
 #include "fs/fuse/workers.h"
 
+#include "fs/fuse/background.h"
+
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -152,6 +154,26 @@ TEST_CASE("after a long pause requests are served as before") {
     under_test.queue.push(2);
     CHECK(soon([&] { return served == 2; }));
     under_test.finish();
+}
+
+TEST_CASE("jobs in the background are done where no further thread can be had") {
+    std::atomic<int> done = 0;
+    {
+        Background background;
+        // No address space is left for a stack of this size, so no thread can be started.
+        pthread_attr_t usual, huge;
+        REQUIRE(pthread_getattr_default_np(&usual) == 0);
+        REQUIRE(pthread_attr_init(&huge) == 0);
+        REQUIRE(pthread_attr_setstacksize(&huge, size_t{1} << 46) == 0);
+        REQUIRE(pthread_setattr_default_np(&huge) == 0);
+        for (int i = 0; i < 5; i++)
+            background.run([&] {
+                std::this_thread::sleep_for(5ms);
+                ++done;
+            });
+        pthread_setattr_default_np(&usual);
+    }
+    CHECK(done == 5);
 }
 
 TEST_SUITE_END();

@@ -123,6 +123,16 @@ TEST_CASE("who may use which names, and on what") {
     CHECK_ERRNO_AS(kAlice, getxattr((folder / "f").c_str(), "user.a", nullptr, 0), 0);
     CHECK_ERRNO_AS(kAlice, set(folder / "f", "trusted.t", "2"), EPERM);
     CHECK_ERRNO_AS(kAlice, getxattr((folder / "f").c_str(), "trusted.t", nullptr, 0), ENODATA);
+    // Nor is it listed, or counted.
+    CHECK(names_of(folder / "f") == std::set<std::string>{"trusted.t", "user.a"});
+    CHECK(as_user(kAlice, kAlice, [&] {
+              char list[100];
+              const bool sized = listxattr((folder / "f").c_str(), nullptr, 0) == sizeof "user.a";
+              return sized && listxattr((folder / "f").c_str(), list, sizeof list) == 7 &&
+                             strcmp(list, "user.a") == 0
+                         ? 0
+                         : 1;
+          }) == 0);
     REQUIRE(chmod((folder / "f").c_str(), 0600) == 0);
     CHECK_ERRNO_AS(kAlice, getxattr((folder / "f").c_str(), "user.a", nullptr, 0), EACCES);
     REQUIRE(mkfifo((folder / "fifo").c_str(), 0666) == 0);

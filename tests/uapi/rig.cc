@@ -205,10 +205,10 @@ Program::~Program() {
     bpf_object__close(object_);
 }
 
-const Program& shared_program(const std::string& name) {
-    std::unique_ptr<Program>& program = shared_programs[name];
+const Program& shared_program(std::string_view name) {
+    std::unique_ptr<Program>& program = shared_programs[std::string(name)];
     if (!program) {
-        program = std::make_unique<Program>(name);
+        program = std::make_unique<Program>(std::string(name));
     }
     return *program;
 }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -129,7 +130,7 @@ class Program {
 
 // The same, loaded once and kept: loading takes most of a short test's time. Dropped before tests
 // that count programs.
-const Program& shared_program(const std::string& name);
+const Program& shared_program(std::string_view name);
 void drop_shared_programs();
 
 // Loads an object file and attaches its struct_ops map. An empty string, or the log of what failed.

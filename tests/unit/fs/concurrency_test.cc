@@ -235,4 +235,89 @@ TEST_CASE("those who sync together share a flush") {
     EXO_REQUIRE_OK(v->close());
 }
 
+TEST_CASE("who writes to a file that many read waits for a few of them, not for all") {
+    MemoryDevice device = fresh_image(64u << 20);
+    auto v = mount(device);
+    const Ino file = make_file(*v, kRootIno, "f");
+    EXO_REQUIRE_OK(v->write(file, 0, bytes_of(std::string(8 << 20, 'f'))));
+    std::atomic<bool> stop = false;
+    std::atomic<int> reads = 0;
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 8; i++)
+        readers.emplace_back([&] {
+            while (!stop) {
+                read_all(*v, file);
+                ++reads;
+            }
+        });
+    while (!(reads > 10)) std::this_thread::yield();
+    const int before = reads;
+    for (uint64_t i = 0; i < 20; i++) CHECK(bool(v->write(file, 100 + i, bytes_of("w"))));
+    const int meanwhile = reads - before;
+    stop = true;
+    for (auto& reader : readers) reader.join();
+    CHECK(meanwhile < 1000);
+    EXO_REQUIRE_OK(v->close());
+}
+
+TEST_CASE("copying a hole never cuts off what somebody appends meanwhile") {
+    MemoryDevice device = fresh_image();
+    auto v = mount(device);
+    const Ino source = make_file(*v, kRootIno, "source"),
+              target = make_file(*v, kRootIno, "target");
+    EXO_REQUIRE_OK(v->truncate(source, 65536));
+    constexpr int kRounds = 1500;
+    const std::string page(4096, 'x');
+    std::atomic<int> round = 0, written = 0, wrong = 0;
+    std::thread writer([&] {
+        for (int r = 1; r <= kRounds; r++) {
+            while (round < r) std::this_thread::yield();
+            for (std::atomic<int> delay = 0; delay < r % 300 * 8;) ++delay;
+            wrong += !v->write(target, 65536, bytes_of(page));
+            written = r;
+        }
+    });
+    int lost = 0;
+    for (int r = 1; r <= kRounds; r++) {
+        CHECK(bool(v->truncate(target, 0)));
+        round = r;
+        CHECK(bool(v->copy_range(source, 0, target, 0, 65536)));
+        while (written < r) std::this_thread::yield();
+        lost += read_all(*v, target) != std::string(65536, '\0') + page;
+    }
+    writer.join();
+    CHECK(wrong == 0);
+    CHECK(lost == 0);
+    EXO_REQUIRE_OK(v->close());
+}
+
+TEST_CASE("an fallocate over many extents lets others in between") {
+    MemoryDevice device = fresh_image(256u << 20);
+    auto v = mount(device);
+    const Ino file = make_file(*v, kRootIno, "f");
+    constexpr uint64_t kExtents = 20000;
+    for (uint64_t i = 0; i < kExtents; i++) EXO_REQUIRE_OK(v->write(file, i * 8192, bytes_of("x")));
+    for (uint64_t i = 0; i < kExtents; i++)
+        EXO_REQUIRE_OK(v->write(file, i * 8192 + 4096, bytes_of("y")));
+    REQUIRE(v->extent_count(file) >= kExtents);
+    EXO_REQUIRE_OK(v->sync());
+    const uint64_t before = v->getattr(file)->size;
+    std::atomic<bool> stop = false;
+    std::atomic<int> looked = 0;
+    std::thread other([&] {
+        while (!stop) {
+            if (v->getattr(kRootIno)) ++looked;
+        }
+    });
+    while (!(looked > 10)) std::this_thread::yield();
+    const int at_first = looked;
+    CHECK(bool(v->fallocate(file, FallocateMode::kAllocate, 0, before, true)));
+    const int meanwhile = looked - at_first;
+    stop = true;
+    other.join();
+    // Each of its some 160 steps waits behind who came before it.
+    CHECK(meanwhile >= 10);
+    EXO_REQUIRE_OK(v->close());
+}
+
 TEST_SUITE_END();

@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <vector>
+
 using namespace exo;
 
 namespace {
@@ -104,4 +107,29 @@ TEST_CASE("chmod goes to the owner, the mask and others") {
     acl = plain_acl();
     chmod_acl(acl, 0753);
     CHECK(acl[1].perm == 5);
+}
+
+TEST_CASE("an ACL permits what acl(5) says") {
+    // Owner 1, group 10.
+    const auto may = [](const Acl& acl, uint32_t uid, std::vector<uint32_t> groups, int wanted) {
+        const AclUser user{uid, [&](uint32_t gid) { return std::ranges::count(groups, gid) > 0; }};
+        return acl_permits(acl, user, 1, 10, uint16_t(wanted));
+    };
+    CHECK(may(plain_acl(), 1, {}, 6));
+    CHECK(!may(plain_acl(), 1, {}, 1));
+    CHECK(may(plain_acl(), 2, {10}, 4));
+    CHECK(!may(plain_acl(), 2, {10}, 2));
+    CHECK(!may(plain_acl(), 2, {11}, 4));
+    Acl acl = {{kAclUserObj, 4, UINT32_MAX},  {kAclUser, 2, 1},          {kAclUser, 6, 2},
+               {kAclGroupObj, 1, UINT32_MAX}, {kAclGroup, 2, 11},        {kAclGroup, 4, 12},
+               {kAclMask, 3, UINT32_MAX},     {kAclOther, 7, UINT32_MAX}};
+    CHECK(!may(acl, 1, {11}, 2));      // the owner's entry alone counts for the owner
+    CHECK(may(acl, 1, {}, 4));         // and no mask
+    CHECK(may(acl, 2, {}, 2));         // a named user, within the mask
+    CHECK(!may(acl, 2, {11}, 4));      // and not outside of it, whatever the groups
+    CHECK(may(acl, 3, {10, 11}, 2));   // any of the groups that gives it
+    CHECK(!may(acl, 3, {10, 11}, 3));  // one must give all of it
+    CHECK(!may(acl, 3, {12}, 4));      // masked
+    CHECK(!may(acl, 3, {12}, 1));      // who is in a group is no other
+    CHECK(may(acl, 3, {13}, 7));       // others, without the mask
 }

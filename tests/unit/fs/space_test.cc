@@ -80,6 +80,10 @@ TEST_CASE("a failed flush makes the volume read-only, and says so to who synced"
     EXO_CHECK_CODE(v->fsync(file, true), EIO);
     EXO_CHECK_CODE(v->fsync(file, true), EIO);  // it may not look good later
     EXO_CHECK_CODE(v->create(kRootIno, "new", S_IFREG | 0644, 0, 0), EROFS);
+    // Not even in place, by whole blocks or parts.
+    EXO_CHECK_CODE(v->write(file, 0, bytes_of(std::string(4096, 'c'))), EROFS);
+    EXO_CHECK_CODE(v->write(file, 10, bytes_of("c")), EROFS);
+    CHECK(read_all(*v, file) == std::string(4096, 'b'));
     CHECK(read_all(*v, file).size() == 4096);
     (void)v->close();
 }
