@@ -63,6 +63,34 @@ struct test_guard_args {
 	__u64 expected;
 };
 
+/* test_calls: the first step makes these calls, and returns verdict. */
+#define EXO_TEST_CALLS		20
+#define EXO_TEST_READ		1
+#define EXO_TEST_READ_FROM	2
+#define EXO_TEST_FILE_SIZE	3
+#define EXO_TEST_REPORT		4
+struct test_call {
+	__u32 kind;			/* EXO_TEST_* */
+	__u32 slot;
+	__u64 offset;
+	__u64 tag;			/* or the value of a report */
+	__u32 len;
+	__u32 reserved;
+};
+
+struct test_calls_args {
+	__u32 count;
+	__s32 verdict;
+	struct test_call call[EXO_TEST_CALLS];
+};
+
+struct test_calls_result {
+	__s64 ret[EXO_TEST_CALLS];
+	__u64 tag;			/* of the last block that came after the first */
+	__u32 slot;
+	__u32 reserved;
+};
+
 /* test_tree: each block names its children; the result keeps those that wait for room. */
 #define EXO_TEST_TREE_CHILDREN	16
 #define EXO_TEST_TREE_WAITING	256

@@ -45,7 +45,8 @@ SEC("struct_ops/finish")
 void BPF_PROG(test_hooks_finish, struct exo_hop *hop)
 {
 	/* Nothing can be read any more. */
-	if (exo_read(hop, 0, 4096) == -EINVAL && !exo_block(hop, 1))
+	if (exo_read(hop, 0, 4096) == -EINVAL && !exo_block(hop, 1) &&
+	    exo_read_from(hop, 0, 0, 4096, 0) == -EINVAL)
 		count(2);
 }
 

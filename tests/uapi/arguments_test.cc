@@ -39,6 +39,7 @@ const Command kDevice[] = {
     {"AUDIT_OPEN", EXO_IOC_AUDIT_OPEN, sizeof(exo_audit_open)},
     {"RELEASE", EXO_IOC_RELEASE, sizeof(exo_release)},
     {"GRANT_REVOKE", EXO_IOC_GRANT_REVOKE, sizeof(exo_revoke_id)},
+    {"SET_CREATE", EXO_IOC_SET_CREATE, sizeof(exo_set_create)},
     {"TENANT_SET", EXO_IOC_TENANT_SET, sizeof(exo_tenant_set)},
 };
 const Command kVolume[] = {
