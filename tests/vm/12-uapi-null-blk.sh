@@ -32,7 +32,7 @@ remove_null_device() {
 }
 
 uapi() {
-    EXO_TEST_DEVICE=$device EXO_TEST_ROUNDS=${EXO_TEST_ROUNDS:-10} EXO_TEST_READS=${EXO_TEST_READS:-2000} \
+    EXO_TEST_DEVICE=$device EXO_TEST_ROUNDS=${EXO_TEST_ROUNDS:-10} EXO_TEST_READS=${EXO_TEST_READS:-$((2000 / EXO_TIME_SCALE))} \
         "$EXO_BUILD/tests/uapi/exo_uapi_test" "$@"
 }
 
