@@ -22,6 +22,8 @@ kernel_log_faults=(
     'possible irq lock inversion'
     'suspicious RCU usage'
     'held lock freed'
+    'trying to register non-static key'
+    'turning off the locking correctness validator'
     'still held when'
     'rcu.*(self-detected stall|detected stalls|detected expedited stalls)'
     'soft lockup'
