@@ -70,6 +70,13 @@ void choose_range(Random& random, __u64* start, __u64* len) {
     *len = random.one_in(2) ? 0 : random.below(64) * 512;
 }
 
+// Weights and rates; most leave enough to read with.
+void choose_shares(Random& random, __u32* weight, __u32* rate_reads, __u64* rate_bytes) {
+    *weight = random.pick<uint32_t>({0, 0, 1, 100, EXO_WEIGHT_MAX, EXO_WEIGHT_MAX + 1});
+    *rate_reads = random.one_in(8) ? random.pick<uint32_t>({1, 100, 10000, UINT32_MAX}) : 0;
+    *rate_bytes = random.one_in(8) ? random.pick<uint64_t>({1, 1 << 20, 1ULL << 40, ~0ULL}) : 0;
+}
+
 /* ---- /dev/exo ---- */
 
 int info(Task& task) {
@@ -102,6 +109,7 @@ int grant_open(Task& task) {
     choose_range(task.random, &request.range_start, &request.range_len);
     request.hop_limit = task.random.pick<uint32_t>({0, 0, 1, 10, 1000, UINT32_MAX});
     request.in_flight_limit = task.random.pick<uint32_t>({0, 0, 1, 2, 4096, UINT32_MAX});
+    choose_shares(task.random, &request.weight, &request.rate_reads, &request.rate_bytes);
     int ret = send_for_fd(task, kDevice, EXO_IOC_GRANT_OPEN, request, kGrant);
     if (ret > 0) {
         task.process.shared.grant_id = request.grant_id;
@@ -142,6 +150,16 @@ int release(Task& task) {
     exo_release request = {.volume_id = task.process.shared.volume_id,
                            .grace_ms = grace(task.random)};
     return send(task, kDevice, EXO_IOC_RELEASE, request);
+}
+
+int tenant_set(Task& task) {
+    Random& random = task.random;
+    exo_tenant_set request = {};
+    request.volume_id = task.process.shared.volume_id;
+    request.flags = random.one_in(8) ? EXO_TENANT_CGROUP : 0;
+    request.key = random.pick<uint64_t>({0, 0, 65534, 1, 4711, UINT32_MAX});
+    choose_shares(random, &request.weight, &request.rate_reads, &request.rate_bytes);
+    return send(task, kDevice, EXO_IOC_TENANT_SET, request);
 }
 
 int revoke_id(Task& task) {
@@ -248,6 +266,7 @@ int derive(Task& task) {
         {0, 0, EXO_RIGHTS_ALL, EXO_RIGHT_TRAVERSE, EXO_RIGHT_TRAVERSE | EXO_RIGHT_DERIVE, 8});
     request.hop_limit = random.pick<uint32_t>({0, 0, 1, 10, UINT32_MAX});
     request.in_flight_limit = random.pick<uint32_t>({0, 0, 1, UINT32_MAX});
+    choose_shares(random, &request.weight, &request.rate_reads, &request.rate_bytes);
     request.expires_ms = random.pick<uint32_t>({0, 0, 0, 1, 50, UINT32_MAX});
     if (random.one_in(8)) {
         request.program_id = task.process.shared.programs[random.below(kMaxPrograms)];
@@ -290,6 +309,7 @@ constexpr Action kActions[] = {
     {"attach", 6, attach},
     {"grant_open", 30, grant_open},
     {"program_find", 2, program_find},
+    {"tenant_set", 3, tenant_set},
     {"list", 6, list},
     {"audit_open", 2, audit_open},
     {"release", 1, release},

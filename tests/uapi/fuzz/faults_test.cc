@@ -1,136 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Every allocation, user access and request that a call makes fails once, in turn: the call must
-// say so or cope, and leave nothing behind. Needs a kernel with fault injection;
-// tests/vm/15-uapi-faults.sh prepares it.
+// Every call that makes, lists or takes back something, with everything that it needs failing in
+// turn, the module's loading included. Traversals are traversal_faults_test.cc's.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "rig.h"
+#include "sweep.h"
 
 using namespace exo::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr unsigned kMostFaults = 5000;
-
-// While it lives, the nth thing that can fail in this thread does.
-class Fault {
-  public:
-    explicit Fault(unsigned nth) : fd_(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC)) {
-        REQUIRE_MESSAGE(fd_ >= 0, "this kernel cannot inject faults");
-        set(nth);
-    }
-    ~Fault() { close(fd_); }
-    Fault(const Fault&) = delete;
-    Fault& operator=(const Fault&) = delete;
-
-    // Chances until it happens.
-    unsigned left() {
-        char text[16] = {};
-        // Reading is a user access, too: with one chance left it fails itself.
-        return pread(fd_, text, sizeof(text) - 1, 0) > 0 ? static_cast<unsigned>(atoi(text)) : 1;
-    }
-
-    // Whether it has happened.
-    bool stop() {
-        bool happened = left() == 0;
-        set(0);
-        return happened;
-    }
-
-  private:
-    void set(unsigned nth) {
-        std::string text = std::to_string(nth);
-        while (pwrite(fd_, text.data(), text.size(), 0) < 0) {
-        }
-    }
-
-    int fd_;
-};
-
-bool definite(int ret) {
-    return ret >= 0 || ret == -ENOMEM || ret == -EFAULT || ret == -EIO || ret == -EAGAIN ||
-           ret == -ENFILE || ret == -ENOSPC;
-}
-
-// Calls act() with one fault after the other until it comes through without; undo() follows each.
-// Both run without faults first, so that what is allocated once for all is there.
-void sweep(const std::string& what, const std::function<int()>& act,
-           const std::function<void()>& undo) {
-    CAPTURE(what);
-    CHECK(act() >= 0);
-    undo();
-    for (unsigned nth = 1; nth < kMostFaults; nth++) {
-        CAPTURE(nth);
-        Fault fault(nth);
-        int ret = act();
-        bool happened = fault.stop();
-        undo();
-        if (!happened) {
-            CHECK(ret >= 0);
-            MESSAGE(what << ": " << nth - 1 << " faults");
-            return;
-        }
-        CAPTURE(ret);
-        CHECK(definite(ret));
-    }
-    FAIL(what << " does not come to its end");
-}
-
-// A traversal with everything that it can allocate.
-struct Request {
-    explicit Request(uint32_t program_id, uint32_t flags = 0, uint16_t engine = EXO_ENGINE_AUTO,
-                     uint16_t fan_out = 1)
-        : args{.stride = 4096, .count = 4, .len = 4096}, result(65536), blocks(1 << 20) {
-        traverse.flags = flags;
-        traverse.engine = engine;
-        traverse.fan_out = fan_out;
-        traverse.program_id = program_id;
-        traverse.hop_bytes = 65536;
-        traverse.timeout_ms = 30000;
-        traverse.args = reinterpret_cast<uint64_t>(&args);
-        traverse.args_len = sizeof(args);
-        traverse.result = reinterpret_cast<uint64_t>(result.data());
-        traverse.result_len = static_cast<uint32_t>(result.size());
-        if (flags & (EXO_TRAVERSE_LAST_BLOCK | EXO_TRAVERSE_ALL_BLOCKS)) {
-            traverse.blocks = reinterpret_cast<uint64_t>(blocks.data());
-            traverse.blocks_len = static_cast<uint32_t>(blocks.size());
-        }
-    }
-    test_stride_args args;
-    std::vector<uint8_t> result;
-    std::vector<uint8_t> blocks;
-    exo_traverse traverse = {};
-};
-
-bool definite(const exo_outcome& outcome) {
-    switch (outcome.cause) {
-        case EXO_END_DONE:
-            return outcome.hops == 4;
-        case EXO_END_IO:
-        case EXO_END_NO_REQUEST:
-            return outcome.error < 0;
-        case EXO_END_NOT_STARTED:
-            return definite(outcome.error);
-        default:
-            return false;
-    }
-}
-
-}  // namespace
 
 TEST_SUITE_BEGIN("faults");
 
@@ -158,13 +47,10 @@ TEST_CASE("pins, and what is made of them") {
     Rig rig(64 * 4096);
     Fd root = open_path(rig.mount.path(), O_RDONLY | O_DIRECTORY);
     Fd exo = open_exo();
-    sweep(
-        "EXO_VOLUME_BIND_MOUNT",
-        [&] {
-            exo_bind_mount request = {.mount_fd = root.get(), .flags = 0};
-            return call(rig.volume, EXO_VOLUME_BIND_MOUNT, &request);
-        },
-        [] {});
+    sweep("EXO_VOLUME_BIND_MOUNT", [&] {
+        exo_bind_mount request = {.mount_fd = root.get(), .flags = 0};
+        return call(rig.volume, EXO_VOLUME_BIND_MOUNT, &request);
+    });
     for (uint64_t count : {1, 16, 4096}) {
         std::vector<exo_extent> extents;
         for (uint64_t i = 0; i < count; i++) {
@@ -233,27 +119,53 @@ TEST_CASE("pins, and what is made of them") {
             return ret;
         },
         [&] { set.reset(); });
-    sweep(
-        "EXO_GRANT_REVOKE",
-        [&] {
-            exo_grant_revoke request = {};
-            return call(rig.grant, EXO_GRANT_REVOKE, &request);
-        },
-        [] {});
+    sweep("EXO_GRANT_REVOKE", [&] {
+        exo_grant_revoke request = {};
+        return call(rig.grant, EXO_GRANT_REVOKE, &request);
+    });
     std::vector<uint8_t> entries(8192);
     for (uint32_t kind : {EXO_LIST_VOLUMES, EXO_LIST_PINS, EXO_LIST_GRANTS, EXO_LIST_PROGRAMS}) {
-        sweep(
-            "EXO_IOC_LIST",
-            [&] {
-                exo_list request = {};
-                request.kind = kind;
-                request.entry_bytes = 256;
-                request.buffer = reinterpret_cast<uint64_t>(entries.data());
-                request.buffer_bytes = static_cast<uint32_t>(entries.size());
-                return call(exo, EXO_IOC_LIST, &request);
-            },
-            [] {});
+        sweep("EXO_IOC_LIST", [&] {
+            exo_list request = {};
+            request.kind = kind;
+            request.entry_bytes = 256;
+            request.buffer = reinterpret_cast<uint64_t>(entries.data());
+            request.buffer_bytes = static_cast<uint32_t>(entries.size());
+            return call(exo, EXO_IOC_LIST, &request);
+        });
     }
+    sweep("EXO_IOC_INFO", [&] {
+        exo_info request = {};
+        return call(exo, EXO_IOC_INFO, &request);
+    });
+    sweep("EXO_IOC_STATS", [&] {
+        exo_stats request = {};
+        return call(exo, EXO_IOC_STATS, &request);
+    });
+    sweep("EXO_GRANT_INFO", [&] {
+        exo_grant_entry request = {};
+        return call(rig.grant, EXO_GRANT_INFO, &request);
+    });
+    shared_program("test_stride");
+    sweep("EXO_IOC_PROGRAM_FIND", [&] {
+        exo_program_find request = {};
+        strcpy(request.name, "test_stride");
+        return call(exo, EXO_IOC_PROGRAM_FIND, &request);
+    });
+    // Of a tenant that nobody is: it is made and forgotten.
+    exo_tenant_set terms = {};
+    terms.volume_id = rig.info.volume_id;
+    terms.key = 4711;
+    sweep(
+        "EXO_IOC_TENANT_SET",
+        [&] {
+            terms.weight = 200;
+            return call(exo, EXO_IOC_TENANT_SET, &terms);
+        },
+        [&] {
+            terms.weight = 0;
+            CHECK(call(exo, EXO_IOC_TENANT_SET, &terms) == 0);
+        });
     Fd audit;
     sweep(
         "EXO_IOC_AUDIT_OPEN",
@@ -264,106 +176,56 @@ TEST_CASE("pins, and what is made of them") {
             return ret;
         },
         [&] { audit.reset(); });
+    exo_audit_open request = {};
+    audit = Fd(call(exo, EXO_IOC_AUDIT_OPEN, &request));
+    REQUIRE(audit);
+    std::vector<exo_audit_event> events(16);
+    sweep("reading the audit trail", [&] {
+        ssize_t bytes = read(audit.get(), events.data(), events.size() * sizeof(events[0]));
+        return bytes < 0 ? -errno : static_cast<int>(bytes);
+    });
     expect_idle();
 }
 
-TEST_CASE("traversals") {
-    {
-        Rig rig(64 * 4096);
-        const Program& stride = shared_program("test_stride");
-        for (uint16_t engine :
-             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
-            Request request(stride.id(), EXO_TRAVERSE_ALL_BLOCKS, engine, 1 + engine);
-            if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
-                continue;
-            }
-            sweep(
-                "EXO_GRANT_TRAVERSE",
-                [&] {
-                    request.traverse.outcome.cause = ~0u;
-                    int ret = call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse);
-                    CHECK((ret || definite(request.traverse.outcome)));
-                    return ret;
-                },
-                [] {});
+TEST_CASE("everything goes at once") {
+    auto rig = std::make_unique<Rig>(64 * 4096);
+    uint32_t id = rig->info.volume_id;
+    Fd exo = open_exo();
+    auto anew = [&] {
+        rig->volume.reset();
+        rig.reset();
+        for (int i = 0; i < 500 && stats().volumes; i++) {
+            exo_release release = {.volume_id = id, .grace_ms = 0};
+            call(exo, EXO_IOC_RELEASE, &release);
+            std::this_thread::sleep_for(2ms);
         }
-        std::vector<Request> requests;
-        std::vector<exo_traverse> entries;
-        for (int i = 0; i < 4; i++) {
-            requests.emplace_back(stride.id(), EXO_TRAVERSE_LAST_BLOCK);
-        }
-        for (Request& request : requests) {
-            request.traverse.args = reinterpret_cast<uint64_t>(&request.args);
-            entries.push_back(request.traverse);
-        }
-        sweep(
-            "EXO_GRANT_BATCH",
-            [&] {
-                for (exo_traverse& entry : entries) {
-                    entry.outcome.cause = ~0u;
-                }
-                exo_batch batch = {};
-                batch.traversals = reinterpret_cast<uint64_t>(entries.data());
-                batch.count = static_cast<uint32_t>(entries.size());
-                batch.entry_bytes = sizeof(exo_traverse);
-                int ret = call(rig.grant, EXO_GRANT_BATCH, &batch);
-                for (const exo_traverse& entry : entries) {
-                    CHECK((ret || definite(entry.outcome)));
-                }
-                return ret;
-            },
-            [] {});
-    }
-    expect_idle();
-    CHECK(stats().grants == 0);
-}
-
-TEST_CASE("traversals of a ring") {
-    {
-        Rig rig(64 * 4096);
-        const Program& stride = shared_program("test_stride");
-        for (unsigned flags : {0u, unsigned{IORING_SETUP_IOPOLL}}) {
-            Request request(stride.id());
-            if (flags & IORING_SETUP_IOPOLL) {
-                request.traverse.engine = EXO_ENGINE_POLLED;
-                if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
-                    continue;
-                }
-                request.traverse.engine = EXO_ENGINE_AUTO;
-            }
-            io_uring ring = {};
-            REQUIRE(io_uring_queue_init(8, &ring, flags) == 0);
-            exo_uring_pointer command = {.traverse = reinterpret_cast<uint64_t>(&request.traverse),
-                                         .reserved = 0};
-            sweep(
-                "EXO_GRANT_TRAVERSE by io_uring",
-                [&] {
-                    request.traverse.outcome.cause = ~0u;
-                    io_uring_sqe* sqe = io_uring_get_sqe(&ring);
-                    if (!sqe) {
-                        return -EBUSY;
-                    }
-                    memset(sqe, 0, sizeof(*sqe));
-                    sqe->opcode = IORING_OP_URING_CMD;
-                    sqe->fd = rig.grant.get();
-                    sqe->cmd_op = EXO_GRANT_TRAVERSE;
-                    memcpy(sqe->cmd, &command, sizeof(command));
-                    return io_uring_submit_and_wait(&ring, 1);
-                },
-                [&] {
-                    // What was refused at the door is submitted now, and everything has its end.
-                    io_uring_submit(&ring);
-                    io_uring_cqe* cqe = nullptr;
-                    REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
-                    CHECK(
-                        (cqe->res >= 0 ? definite(request.traverse.outcome) : definite(cqe->res)));
-                    io_uring_cqe_seen(&ring, cqe);
-                    CHECK(io_uring_cq_ready(&ring) == 0);
-                });
-            io_uring_queue_exit(&ring);
-        }
-    }
-    expect_idle();
+        REQUIRE(stats().volumes == 0);
+        CHECK(stats().pins == 0);
+        CHECK(stats().grants == 0);
+        rig = std::make_unique<Rig>(64 * 4096);
+        id = rig->info.volume_id;
+    };
+    sweep(
+        "EXO_VOLUME_DETACH",
+        [&] {
+            exo_detach request = {};
+            int ret = call(rig->volume, EXO_VOLUME_DETACH, &request);
+            // The second time, if only its answer did not arrive the first time.
+            return ret == -ENODEV ? 0 : ret;
+        },
+        anew);
+    sweep(
+        "EXO_IOC_RELEASE",
+        [&] {
+            // What the daemon left.
+            rig->volume.reset();
+            exo_release request = {.volume_id = id, .grace_ms = 0};
+            int ret = call(exo, EXO_IOC_RELEASE, &request);
+            return ret == -ENOENT ? 0 : ret;
+        },
+        anew);
+    rig.reset();
+    CHECK(stats().volumes == 0);
 }
 
 TEST_CASE("attaching a program") {

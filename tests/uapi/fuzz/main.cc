@@ -15,11 +15,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <new>
@@ -40,10 +42,14 @@ using Clock = std::chrono::steady_clock;
     _exit(1);
 }
 
+unsigned slowness() {
+    const char* scale = std::getenv("EXO_TIME_SCALE");
+    return scale ? static_cast<unsigned>(std::max(1, std::atoi(scale))) : 1;
+}
+
 // Things that take longer than this hang.
 std::chrono::seconds patience() {
-    const char* scale = std::getenv("EXO_TIME_SCALE");
-    return std::chrono::seconds(60 * (scale ? std::max(1, std::atoi(scale)) : 1));
+    return std::chrono::seconds(60 * slowness());
 }
 
 /* ---- programs, which come and go ---- */
@@ -195,12 +201,16 @@ class Fuzzer {
         for (size_t i = 0; i < programs_.size(); i++) {
             shared_->programs[i] = programs_[i]->attach(exo_);
         }
-        auto end = Clock::now() + duration;
+        auto begin = Clock::now();
         for (pid_t& child : children_) {
             child = start();
         }
-        while (Clock::now() < end) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(20 + random_.below(400)));
+        // On a slow kernel where most calls fail it may take a while until everything has been
+        // seen.
+        while (Clock::now() < begin + duration ||
+               (!hops() && Clock::now() < begin + duration + patience())) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20 + random_.below(400)) *
+                                        std::min(slowness(), 4u));
             if (random_.one_in(3)) {
                 size_t i = random_.below(programs_.size());
                 if (programs_[i]->attached()) {
@@ -211,6 +221,9 @@ class Fuzzer {
                     shared_->programs[i] = programs_[i]->attach(exo_);
                 }
             }
+            if (random_.one_in(4)) {
+                set_parameter(random_.below(std::size(kParameters)));
+            }
             pid_t& child = children_[random_.below(children_.size())];
             finish(child);
             child = start();
@@ -219,6 +232,9 @@ class Fuzzer {
 
     // Everything ends and goes, or the program fails.
     void end() {
+        for (size_t i = 0; i < std::size(kParameters); i++) {
+            write_parameter(kParameters[i].name, kParameters[i].usual);
+        }
         for (pid_t child : children_) {
             finish(child);
         }
@@ -251,6 +267,33 @@ class Fuzzer {
     }
 
   private:
+    uint64_t hops() {
+        exo_stats now = {};
+        return ioctl(exo_, EXO_IOC_STATS, &now) ? 0 : now.hops;
+    }
+
+    // What an administrator may turn while everything runs. direct_issue is the machine's to
+    // choose.
+    struct Parameter {
+        const char* name;
+        unsigned usual;
+        std::array<unsigned, 3> others;
+    };
+    static constexpr Parameter kParameters[] = {
+        {"node_cache_blocks", 0, {1, 16, 64}}, {"fair_depth", 32, {1, 2, 256}},
+        {"fair_keep_us", 500, {0, 1, 5000}},   {"step_budget_us", 500, {10, 20, 10000}},
+        {"cgroup_tenants", 0, {1, 1, 1}},      {"cgroup_io", 1, {0, 0, 0}},
+    };
+
+    static void write_parameter(const std::string& name, unsigned value) {
+        std::ofstream("/sys/module/exo/parameters/" + name) << value << std::flush;
+    }
+
+    void set_parameter(uint64_t i) {
+        const Parameter& p = kParameters[i];
+        write_parameter(p.name, random_.one_in(2) ? p.usual : p.others[random_.below(3)]);
+    }
+
     pid_t start() {
         uint64_t seed = random_.next();
         pid_t child = fork();

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// Traversals by every way in, with everything that they need failing in turn: each has a definite
+// end, and nothing is left in flight.
+#include <doctest/doctest.h>
+#include <liburing.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "rig.h"
+#include "sweep.h"
+
+using namespace exo::test;
+
+namespace {
+
+// A traversal with everything that it can allocate.
+struct Request {
+    explicit Request(uint32_t program_id, uint32_t flags = 0, uint16_t engine = EXO_ENGINE_AUTO,
+                     uint16_t fan_out = 1)
+        : args{.stride = 4096, .count = 4, .len = 4096}, result(65536), blocks(1 << 20) {
+        traverse.flags = flags;
+        traverse.engine = engine;
+        traverse.fan_out = fan_out;
+        traverse.program_id = program_id;
+        traverse.hop_bytes = 65536;
+        traverse.timeout_ms = 30000;
+        traverse.args = reinterpret_cast<uint64_t>(&args);
+        traverse.args_len = sizeof(args);
+        traverse.result = reinterpret_cast<uint64_t>(result.data());
+        traverse.result_len = static_cast<uint32_t>(result.size());
+        if (flags & (EXO_TRAVERSE_LAST_BLOCK | EXO_TRAVERSE_ALL_BLOCKS)) {
+            traverse.blocks = reinterpret_cast<uint64_t>(blocks.data());
+            traverse.blocks_len = static_cast<uint32_t>(blocks.size());
+        }
+    }
+    test_stride_args args;
+    std::vector<uint8_t> result;
+    std::vector<uint8_t> blocks;
+    exo_traverse traverse = {};
+};
+
+bool definite_end(const exo_outcome& outcome) {
+    switch (outcome.cause) {
+        case EXO_END_DONE:
+            return outcome.hops == 4;
+        case EXO_END_IO:
+        case EXO_END_NO_REQUEST:
+            return outcome.error < 0;
+        case EXO_END_NOT_STARTED:
+            return definite(outcome.error);
+        default:
+            return false;
+    }
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("faults");
+
+TEST_CASE("traversals") {
+    {
+        Rig rig(64 * 4096);
+        const Program& stride = shared_program("test_stride");
+        for (uint16_t engine :
+             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
+            Request request(stride.id(), EXO_TRAVERSE_ALL_BLOCKS, engine, 1 + engine);
+            if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
+                continue;
+            }
+            sweep("EXO_GRANT_TRAVERSE", [&] {
+                request.traverse.outcome.cause = ~0u;
+                int ret = call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse);
+                CHECK((ret || definite_end(request.traverse.outcome)));
+                return ret;
+            });
+        }
+        std::vector<Request> requests;
+        std::vector<exo_traverse> entries;
+        for (int i = 0; i < 4; i++) {
+            requests.emplace_back(stride.id(), EXO_TRAVERSE_LAST_BLOCK);
+        }
+        for (Request& request : requests) {
+            request.traverse.args = reinterpret_cast<uint64_t>(&request.args);
+            entries.push_back(request.traverse);
+        }
+        sweep("EXO_GRANT_BATCH", [&] {
+            for (exo_traverse& entry : entries) {
+                entry.outcome.cause = ~0u;
+            }
+            exo_batch batch = {};
+            batch.traversals = reinterpret_cast<uint64_t>(entries.data());
+            batch.count = static_cast<uint32_t>(entries.size());
+            batch.entry_bytes = sizeof(exo_traverse);
+            int ret = call(rig.grant, EXO_GRANT_BATCH, &batch);
+            for (const exo_traverse& entry : entries) {
+                CHECK((ret || definite_end(entry.outcome)));
+            }
+            return ret;
+        });
+    }
+    expect_idle();
+    CHECK(stats().grants == 0);
+}
+
+TEST_CASE("traversals of a ring") {
+    {
+        Rig rig(64 * 4096);
+        const Program& stride = shared_program("test_stride");
+        for (unsigned flags : {0u, unsigned{IORING_SETUP_IOPOLL}}) {
+            Request request(stride.id());
+            if (flags & IORING_SETUP_IOPOLL) {
+                request.traverse.engine = EXO_ENGINE_POLLED;
+                if (call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse) == -EOPNOTSUPP) {
+                    continue;
+                }
+                request.traverse.engine = EXO_ENGINE_AUTO;
+            }
+            io_uring ring = {};
+            REQUIRE(io_uring_queue_init(8, &ring, flags) == 0);
+            exo_uring_pointer command = {.traverse = reinterpret_cast<uint64_t>(&request.traverse),
+                                         .reserved = 0};
+            sweep(
+                "EXO_GRANT_TRAVERSE by io_uring",
+                [&] {
+                    request.traverse.outcome.cause = ~0u;
+                    io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+                    if (!sqe) {
+                        return -EBUSY;
+                    }
+                    memset(sqe, 0, sizeof(*sqe));
+                    sqe->opcode = IORING_OP_URING_CMD;
+                    sqe->fd = rig.grant.get();
+                    sqe->cmd_op = EXO_GRANT_TRAVERSE;
+                    memcpy(sqe->cmd, &command, sizeof(command));
+                    return io_uring_submit_and_wait(&ring, 1);
+                },
+                [&] {
+                    // What was refused at the door is submitted now, and everything has its end.
+                    io_uring_submit(&ring);
+                    io_uring_cqe* cqe = nullptr;
+                    REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
+                    CHECK((cqe->res >= 0 ? definite_end(request.traverse.outcome)
+                                         : definite(cqe->res)));
+                    io_uring_cqe_seen(&ring, cqe);
+                    CHECK(io_uring_cq_ready(&ring) == 0);
+                });
+            io_uring_queue_exit(&ring);
+        }
+    }
+    expect_idle();
+}
+
+TEST_CASE("traversals from file to file, and with everything in the command") {
+    {
+        Rig rig(64 * 4096);
+        const Program& stride = shared_program("test_stride");
+        std::array<int32_t, 16> grants = {};
+        grants.fill(rig.grant.get());
+        exo_set_create create = {};
+        create.grant_fds = reinterpret_cast<uint64_t>(grants.data());
+        create.count = static_cast<uint32_t>(grants.size());
+        Fd set(call(open_exo(), EXO_IOC_SET_CREATE, &create));
+        REQUIRE(set);
+        Request request(stride.id(), EXO_TRAVERSE_ALL_BLOCKS, EXO_ENGINE_AUTO, 16);
+        request.traverse.slot = 15;
+        sweep("EXO_GRANT_TRAVERSE on a set", [&] {
+            request.traverse.outcome.cause = ~0u;
+            int ret = call(set, EXO_GRANT_TRAVERSE, &request.traverse);
+            CHECK((ret || definite_end(request.traverse.outcome)));
+            return ret;
+        });
+
+        io_uring ring = {};
+        REQUIRE(io_uring_queue_init(8, &ring, IORING_SETUP_SQE128 | IORING_SETUP_CQE32) == 0);
+        exo_outcome outcome = {};
+        exo_uring_traverse command = {};
+        memcpy(&command, &request.traverse, offsetof(exo_traverse, outcome));
+        command.outcome = reinterpret_cast<uint64_t>(&outcome);
+        sweep(
+            "EXO_URING_TRAVERSE",
+            [&] {
+                outcome.cause = ~0u;
+                io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+                if (!sqe) {
+                    return -EBUSY;
+                }
+                memset(sqe, 0, 128);
+                sqe->opcode = IORING_OP_URING_CMD;
+                sqe->fd = set.get();
+                sqe->cmd_op = EXO_URING_TRAVERSE;
+                memcpy(sqe->cmd, &command, sizeof(command));
+                return io_uring_submit_and_wait(&ring, 1);
+            },
+            [&] {
+                io_uring_submit(&ring);
+                io_uring_cqe* cqe = nullptr;
+                REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
+                CHECK((cqe->res >= 0 ? definite_end(outcome) : definite(cqe->res)));
+                io_uring_cqe_seen(&ring, cqe);
+                CHECK(io_uring_cq_ready(&ring) == 0);
+            });
+        io_uring_queue_exit(&ring);
+    }
+    expect_idle();
+    CHECK(stats().grants == 0);
+}
+
+// What the cache keeps it allocates when the file is pinned.
+TEST_CASE("traversals of a file whose blocks are kept") {
+    const char* parameter = "/sys/module/exo/parameters/node_cache_blocks";
+    std::ofstream(parameter) << 16 << std::flush;
+    {
+        Rig rig(64 * 4096);
+        Request request(shared_program("test_stride").id());
+        sweep(
+            "EXO_VOLUME_PIN with a node cache",
+            [&] {
+                int ret = pin(rig.volume, 99, 1, 16 * 4096, {{0, 0, 16 * 4096}});
+                return ret == -EEXIST ? 0 : ret;
+            },
+            [&] {
+                int ret = unpin(rig.volume, 99, 1);
+                CHECK((ret == 0 || ret == -ENOENT));
+            });
+        sweep("EXO_GRANT_TRAVERSE with a node cache", [&] {
+            request.traverse.outcome.cause = ~0u;
+            int ret = call(rig.grant, EXO_GRANT_TRAVERSE, &request.traverse);
+            CHECK((ret || definite_end(request.traverse.outcome)));
+            return ret;
+        });
+    }
+    std::ofstream(parameter) << 0 << std::flush;
+    expect_idle();
+}
+
+TEST_SUITE_END();
