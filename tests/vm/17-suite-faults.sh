@@ -11,7 +11,7 @@ need_module
 need_commands exo
 begin_faults "$SECOND_DRIVE"
 modprobe fuse
-export EXO_TEST_DEVICE=$SECOND_DRIVE EXO_TEST_ROUNDS=5 EXO_TEST_READS=200
+export EXO_TEST_ROUNDS=5 EXO_TEST_READS=200
 suites=${1:-batch,uring,cache,derive,fan-out,sets,grants,calls}
 "$EXO_BUILD/tests/uapi/exo_uapi_test" --list-test-cases -ts="$suites" --no-intro=1 |
     grep -v '^\(\[doctest\]\|=\)' >"$TMPDIR/cases"

@@ -10,7 +10,8 @@ need_commands exo mkfs.exo mount.exo
 clean_up_lookups_at_exit
 
 fresh_fs "$DRIVE"
-seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+keys=$((20000 / EXO_TIME_SCALE))
+seq -f 'key %.0f' $keys | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
 cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
 exo index build -o $MNT/index "$TMPDIR/tsv"
 exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"

@@ -8,7 +8,8 @@ need_module
 need_commands exo mkfs.exo mount.exo
 
 fresh_fs "$DRIVE"
-seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+keys=$((20000 / EXO_TIME_SCALE))
+seq -f 'key %.0f' $keys | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
 cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
 exo index build -o $MNT/index "$TMPDIR/tsv"
 cp "$TMPDIR/tsv" $MNT/data
@@ -36,7 +37,7 @@ wait "$lookups" || status=$?
 after=$(traversals)
 echo "$((after - before)) lookups ran without a daemon"
 [ "$after" -gt "$before" ] || die "no lookup ran after the daemon's death"
-grep -q '"found": 20000' "$TMPDIR/totals" || die "not all keys were found: $(cat "$TMPDIR/totals")"
+grep -q "\"found\": $keys\b" "$TMPDIR/totals" || die "not all keys were found: $(cat "$TMPDIR/totals")"
 
 step "after the next mount"
 umount -l $MNT

@@ -13,7 +13,8 @@ grep -qw io $cgroups/cgroup.controllers || skip "the kernel has no io controller
 clean_up_lookups_at_exit
 
 fresh_fs "$DRIVE"
-seq -f 'key %.0f' 20000 | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+keys=$((20000 / EXO_TIME_SCALE))
+seq -f 'key %.0f' $keys | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
 cut -f1 "$TMPDIR/tsv" | sed -n 1,500p >"$TMPDIR/keys"
 exo index build -o $MNT/index "$TMPDIR/tsv"
 exo pin $MNT/index

@@ -12,22 +12,30 @@ no_faults() {
         echo 0 >"$faults/$kind/require-start" 2>/dev/null || true
         echo 0xffffffffffffffff >"$faults/$kind/require-end" 2>/dev/null || true
     done
+    [ -d "$disk" ] || return 0
     echo 0 >"$disk/make-it-fail"
     echo 0 >"$disk/io-timeout-fail"
     echo 30000 >"$disk/queue/io_timeout"
+}
+
+# use_disk DEVICE: whose requests and completions may be made to fail, and which tests are given
+use_disk() {
+    disk=/sys/block/${1##*/}
+    export EXO_TEST_DEVICE=$1
 }
 
 # begin_faults DRIVE: whose requests and completions may be made to fail
 begin_faults() {
     local kind verbose
     [ -d $faults/failslab ] || skip "this kernel cannot inject faults"
-    disk=/sys/block/${1##*/}
+    use_disk "$1"
     for kind in $FAULT_KINDS; do
         [ -d "$faults/$kind" ] || die "the kernel cannot inject $kind"
         echo -1 >"$faults/$kind/times"
     done
-    # Drivers have faults of their own. The trace of each would be a fault in the log.
-    for verbose in "$faults"/*/verbose "$faults"/*/*/verbose; do
+    # Drivers have faults of their own. The trace of each would be a fault in the log. Not all folders of
+    # debugfs, since looking into some mounts them.
+    for verbose in "$faults"/fail*/verbose "$faults"/nvme*/fault_inject/verbose; do
         echo 0 >"$verbose"
     done
     echo N >$faults/failslab/ignore-gfp-wait
