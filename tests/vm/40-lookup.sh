@@ -27,7 +27,7 @@ fewer_keys() {
     mv "$TMPDIR/some" "$TMPDIR/keys"
 }
 if [ "$EXO_TIME_SCALE" -gt 1 ]; then
-    fewer_keys 4000
+    fewer_keys 1000
 fi
 
 step "nothing works before its time, and says why"
@@ -59,8 +59,10 @@ step "one key"
 expect_equal "$(exo lookup $MNT/index bash)" "$(exo lookup --user $MNT/index bash)" "bash"
 expect_fail 'has no key "no-such-package"' exo lookup $MNT/index no-such-package
 
+# A kernel full of checkers is seldom where a read may be reissued, and with lockdep it never is.
 most_are_direct() {
     local direct reissued
+    [ "$EXO_TIME_SCALE" = 1 ] || return 0
     direct=$(value "$TMPDIR/totals" direct)
     reissued=$(value "$TMPDIR/totals" reissued)
     [ $((direct * 2)) -gt "$reissued" ] ||
@@ -69,7 +71,8 @@ most_are_direct() {
 
 step "all keys and as many absent ones, in batches"
 all_equal $MNT/index --jobs 2
-[ "$(value "$TMPDIR/totals" direct)" -gt 0 ] || die "no hop was issued at the completion"
+[ "$EXO_TIME_SCALE" != 1 ] || [ "$(value "$TMPDIR/totals" direct)" -gt 0 ] ||
+    die "no hop was issued at the completion"
 calls=$(value "$TMPDIR/totals" calls)
 each=$((($(wc -l <"$TMPDIR/keys") + 255) / 256))
 expect_equal "$calls" $((2 * each)) "calls for batches of 256"

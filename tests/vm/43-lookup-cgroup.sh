@@ -28,6 +28,11 @@ value() {
     sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$2"
 }
 
+# by_driver FILE: reads that were reissued past the block layer, in the completion or after it
+by_driver() {
+    echo $(($(value direct "$1") + $(value deferred "$1")))
+}
+
 inside() {
     bash -c 'echo $$ >'"$group/cgroup.procs"' && exec "$@"' inside "$@"
 }
@@ -44,7 +49,7 @@ device=$(cat "/sys/class/block/$(basename "$DRIVE")/dev")
 step "without the controller: reissued at the completion"
 inside exo --json lookup --keys "$TMPDIR/keys" --batch 1 $MNT/index >"$TMPDIR/totals"
 expect_equal "$(value dispatched "$TMPDIR/totals")" 0 "reads dispatched as bios"
-[ "$(value direct "$TMPDIR/totals")" -gt 0 ] || die "nothing was reissued: $(cat "$TMPDIR/totals")"
+[ "$(by_driver "$TMPDIR/totals")" -gt 0 ] || die "nothing was reissued: $(cat "$TMPDIR/totals")"
 
 step "with it: as bios, and all of them in io.stat"
 echo +io >$cgroups/cgroup.subtree_control
@@ -53,7 +58,7 @@ inside exo --json lookup --keys "$TMPDIR/keys" $MNT/index >"$TMPDIR/totals"
 after=$(read_bytes)
 hops=$(value hops "$TMPDIR/totals")
 expect_equal "$(value found "$TMPDIR/totals")" 500 "keys found"
-expect_equal "$(value direct "$TMPDIR/totals")" 0 "reads that went around the controller"
+expect_equal "$(by_driver "$TMPDIR/totals")" 0 "reads that went around the controller"
 expect_equal "$(value dispatched "$TMPDIR/totals")" $((hops - 500)) "reads dispatched as bios"
 [ $((${after:-0} - ${before:-0})) -ge $((hops * 4096)) ] ||
     die "$hops hops, but io.stat went from ${before:-nothing} to ${after:-nothing}"
@@ -73,7 +78,7 @@ expect_equal "$(value found "$TMPDIR/totals")" 75 "keys found"
 step "an administrator may leave it out"
 echo 0 >/sys/module/exo/parameters/cgroup_io
 inside exo --json lookup --keys "$TMPDIR/keys" --batch 1 $MNT/index >"$TMPDIR/totals"
-[ "$(value direct "$TMPDIR/totals")" -gt 0 ] || die "nothing was reissued: $(cat "$TMPDIR/totals")"
+[ "$(by_driver "$TMPDIR/totals")" -gt 0 ] || die "nothing was reissued: $(cat "$TMPDIR/totals")"
 echo 1 >/sys/module/exo/parameters/cgroup_io
 
 echo -io >$cgroups/cgroup.subtree_control
