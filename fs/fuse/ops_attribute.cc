@@ -2,7 +2,6 @@
 // Requests on attributes of inodes and of the volume, and the end of the kernel's interest in
 // inodes.
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include <span>
 
@@ -15,13 +14,6 @@ void getattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) {
     reply_attr(request, file_system(request).volume.getattr(ino));
 }
 
-// The clock of all other times: with a finer one a file could be older than one made before it.
-timespec now() {
-    timespec time;
-    clock_gettime(CLOCK_REALTIME_COARSE, &time);
-    return time;
-}
-
 SetAttr to_changes(const struct stat& attr, int which) {
     SetAttr changes;
     if (which & FUSE_SET_ATTR_MODE) changes.mode = attr.st_mode & 07777;
@@ -31,8 +23,8 @@ SetAttr to_changes(const struct stat& attr, int which) {
     if (which & FUSE_SET_ATTR_ATIME) changes.atime = attr.st_atim;
     if (which & FUSE_SET_ATTR_MTIME) changes.mtime = attr.st_mtim;
     if (which & FUSE_SET_ATTR_CTIME) changes.ctime = attr.st_ctim;
-    if (which & FUSE_SET_ATTR_ATIME_NOW) changes.atime = now();
-    if (which & FUSE_SET_ATTR_MTIME_NOW) changes.mtime = now();
+    if (which & FUSE_SET_ATTR_ATIME_NOW) changes.atime = current_time();
+    if (which & FUSE_SET_ATTR_MTIME_NOW) changes.mtime = current_time();
     return changes;
 }
 

@@ -86,6 +86,12 @@ struct VolumeImpl {
     Result<bool> truncate_step(Ino ino);
 
     Result<> truncate_locked(Ino ino, uint64_t size);
+    // The end of a file, and whether a truncation has left more than it in the last block.
+    struct Tail {
+        uint64_t size;
+        bool known_stale;
+    };
+    Result<Tail> tail_of(Ino ino);
     // Zeroes what may lie past the end in the last block. REQUIRES: the DataLock held exclusively
     Result<> zero_stale_tail(Ino ino);
     // Makes a truncation durable before its last block is written in place: after a crash, the old
@@ -111,7 +117,7 @@ struct VolumeImpl {
     // As Volume::fallocate(), to a length that is not zero. REQUIRES: the DataLock held exclusively
     Result<> fallocate_locked(Ino ino, FallocateMode mode, uint64_t offset, uint64_t end,
                               bool keep_size);
-    Result<> zero_edges(Ino ino, uint64_t from, uint64_t to, uint64_t size);
+    Result<> zero_edges(Ino ino, uint64_t from, uint64_t to);
     Result<> finish_step(Handle& handle, Ino ino, const SpaceChange& change, bool last);
     Result<> allocate_range(Ino ino, uint64_t first, uint64_t end, const BlockRange& zeroed,
                             const SpaceChange& change);
@@ -156,7 +162,6 @@ struct VolumeImpl {
     }
 };
 
-timespec current_time();  // as precise as a tick, as the kernel's own
 // ctime, and mtime if asked. What takes several transactions has one time for all of them.
 void touch(InodeRecord& record, bool mtime, const timespec& now = current_time());
 bool touched_now(const InodeRecord& record);  // touching it would change no time

@@ -42,14 +42,19 @@ Result<> VolumeImpl::settle_truncation(Ino ino) {
     return make_durable(states.sequences(ino, journal->running_sequence()).data);
 }
 
-// Zeroes the bytes [from, to) of the file in place, in the blocks that it takes whole nothing of.
-Result<> VolumeImpl::zero_edges(Ino ino, uint64_t from, uint64_t to, uint64_t size) {
-    EXO_TRY_ASSIGN(const bool stale, look([&]() -> Result<bool> {
-                       auto reader = journal->reader();
-                       EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
-                       return (ref->flags & kInodeTailStale) != 0;
-                   }));
-    if (stale && from < round_up(size) && to > round_down(size)) EXO_TRY(settle_truncation(ino));
+Result<VolumeImpl::Tail> VolumeImpl::tail_of(Ino ino) {
+    return look([&]() -> Result<Tail> {
+        auto reader = journal->reader();
+        EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
+        return Tail{ref->size, (ref->flags & kInodeTailStale) != 0};
+    });
+}
+
+// Zeroes the bytes [from, to) of the file in place, in the blocks that they fill only in part.
+Result<> VolumeImpl::zero_edges(Ino ino, uint64_t from, uint64_t to) {
+    EXO_TRY_ASSIGN(const Tail tail, tail_of(ino));
+    if (tail.known_stale && from < round_up(tail.size) && to > round_down(tail.size))
+        EXO_TRY(settle_truncation(ino));
     const uint64_t first = round_up(from), last = round_down(to);
     if (first > last) return zero_within_block(ino, from, to);
     if (from < first) EXO_TRY(zero_within_block(ino, from, first));
@@ -58,15 +63,7 @@ Result<> VolumeImpl::zero_edges(Ino ino, uint64_t from, uint64_t to, uint64_t si
 }
 
 Result<> VolumeImpl::zero_stale_tail(Ino ino) {
-    struct Tail {
-        uint64_t size;
-        bool known_stale;
-    };
-    EXO_TRY_ASSIGN(const Tail tail, look([&]() -> Result<Tail> {
-                       auto reader = journal->reader();
-                       EXO_TRY_ASSIGN(const InodeTable::Ref ref, inodes->read(ino));
-                       return Tail{ref->size, (ref->flags & kInodeTailStale) != 0};
-                   }));
+    EXO_TRY_ASSIGN(const Tail tail, tail_of(ino));
     if (tail.known_stale) EXO_TRY(settle_truncation(ino));
     // An append that a crash cut short leaves remains that no flag tells of: look in any case.
     if (tail.size % kBlockBytes != 0)
@@ -214,7 +211,7 @@ Result<> VolumeImpl::fallocate_locked(Ino ino, FallocateMode mode, uint64_t offs
         return allocate_range(ino, offset / kBlockBytes, round_up(end) / kBlockBytes, {0, 0},
                               change);
     }
-    EXO_TRY(zero_edges(ino, offset, end, size));
+    EXO_TRY(zero_edges(ino, offset, end));
     const uint64_t first = round_up(offset) / kBlockBytes;
     const BlockRange whole{first, std::max(first, round_down(end) / kBlockBytes)};
     if (mode == FallocateMode::kPunchHole) return punch_range(ino, whole.first, whole.end, change);

@@ -116,6 +116,10 @@ enum class XattrMode { kSet, kCreate, kReplace };
 
 enum class FallocateMode { kAllocate, kPunchHole, kZeroRange };
 
+// What changes are dated with: as precise as a tick, as the kernel's own times. With a finer clock
+// a file could be older than one made before it.
+timespec current_time();
+
 struct VolumeImpl;
 
 class Volume {

@@ -642,8 +642,8 @@ struct exo_grant_revoke {
  * for a place outside of it. The buffer may be unregistered meanwhile; its pages stay until the completion, and whoever
  * reaps makes no difference.
  * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; there any other engine, and
- * elsewhere EXO_ENGINE_POLLED, is EINVAL. If nobody reaps for long, the kernel looks after it meanwhile, slowly. A ring that is closed, or whose process ends, ends its traversals with
- * EXO_END_CANCELLED at their next completion.
+ * elsewhere EXO_ENGINE_POLLED, is EINVAL. If nobody reaps for long, the kernel looks after it meanwhile, slowly. A ring
+ * that is closed, or whose process ends, ends its traversals with EXO_END_CANCELLED at their next completion.
  */
 struct exo_uring_pointer {
 	__u64 traverse;			/* address of a struct exo_traverse; cmd_op carries its size */

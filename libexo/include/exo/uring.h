@@ -15,7 +15,7 @@
  *    With exo_uring__prepare() that is struct exo_traverse itself.
  *  - The thread that submitted, or another of the same process, reaps; in another process, results
  *    could not be written, and the traversal ends with -EFAULT. With exo_uring__use_buffer()
- * anybody may.
+ *    anybody may reap.
  */
 #ifndef EXO_URING_H
 #define EXO_URING_H
