@@ -31,7 +31,7 @@ module_param_cb(node_cache_blocks, &blocks_ops, &node_cache_blocks, 0644);
 MODULE_PARM_DESC(node_cache_blocks,
 		 "Blocks of 4 KiB that are kept in memory of each file pinned from now on, charged to whoever pins it (default 0)");
 
-struct node {
+struct cache_node {
 	u32 version;			/* odd while somebody writes */
 	u32 used;			/* how often, less how often others came by */
 	u32 len;			/* of the block; 0 = none */
@@ -40,7 +40,7 @@ struct node {
 
 struct exo_cache {
 	u32 bits;			/* of the number of nodes */
-	struct node *nodes;
+	struct cache_node *nodes;
 	u8 *blocks;			/* EXO_CACHE_BLOCK_BYTES for each node */
 };
 
@@ -101,7 +101,7 @@ static u32 place_of(const struct exo_cache *cache, u64 start)
 bool exo_cache_get(struct exo_read *r)
 {
 	const struct exo_cache *cache = r->grant->pin->cache;
-	struct node *node;
+	struct cache_node *node;
 	u32 version, index;
 
 	index = place_of(cache, r->window_start);
@@ -131,7 +131,7 @@ bool exo_cache_get(struct exo_read *r)
 void exo_cache_put(const struct exo_read *r)
 {
 	const struct exo_cache *cache = r->grant->pin->cache;
-	struct node *node;
+	struct cache_node *node;
 	u32 version, used, index;
 
 	if (r->window_len > EXO_CACHE_BLOCK_BYTES)

@@ -55,6 +55,24 @@ stage_format() {
     fi
 }
 
+# struct_names FILE [BPFTOOL_OPTION...]: the structures and unions in its type information
+struct_names() {
+    local file=$1
+    shift
+    bpftool "$@" btf dump file "$file" | sed -nE "s/^\[[0-9]+\] (STRUCT|UNION) '([a-z].*)' .*/\2/p" | sort -u
+}
+
+# Where a file's own structure has the name of one in the kernel, all types that lead to it exist twice in the
+# module's type information, and the type of programs may be among them: then the module does not load.
+check_struct_names() { # MODULE HEADERS
+    local both
+    both=$(comm -12 <(struct_names "$1" -B "$2/vmlinux") <(struct_names "$2/vmlinux"))
+    if [ -n "$both" ]; then
+        echo "the kernel has structures of these names, too; rename them: $both"
+        return 1
+    fi
+}
+
 # A second build of the module, of its own, with the kernel's extra warnings and sparse on every
 # file. What they say about the kernel's headers is not ours to mend.
 stage_sparse() {
@@ -73,6 +91,7 @@ stage_sparse() {
     if grep -E '(warning|error):|^WARNING' "$output/build.log" | grep -v '/linux-headers-'; then
         return 1
     fi
+    check_struct_names "$output/exo.ko" "$headers"
 }
 
 # Left out, each with its reason:
