@@ -18,3 +18,7 @@ T must(exo::Result<T> result) {
     if (!result) die(result.error().message);
     return std::move(*result);
 }
+
+inline void must(const exo::Result<>& result) {
+    if (!result) die(result.error().message);
+}
