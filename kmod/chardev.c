@@ -63,7 +63,7 @@ static const struct exo_ioctl device_ioctls[] = {
 	EXO_IOCTL(EXO_IOC_STATS, sizeof(struct exo_stats), stats),
 	EXO_IOCTL(EXO_IOC_AUDIT_OPEN, sizeof(struct exo_audit_open), exo_audit_open),
 	EXO_IOCTL(EXO_IOC_RELEASE, sizeof(struct exo_release), exo_volume_release),
-	EXO_IOCTL(EXO_IOC_GRANT_REVOKE, sizeof(struct exo_revoke_id), exo_grant_revoke_id),
+	EXO_IOCTL(EXO_IOC_REVOKE_ID, sizeof(struct exo_revoke_id), exo_grant_revoke_id),
 	EXO_IOCTL(EXO_IOC_SET_CREATE, sizeof(struct exo_set_create), exo_set_create),
 	EXO_IOCTL(EXO_IOC_TENANT_SET, sizeof(struct exo_tenant_set), exo_tenant_set),
 };

@@ -170,7 +170,7 @@ static bool marked(const struct revocation *r, const struct exo_grant *grant)
 
 static int wait_grace(const struct revocation *r)
 {
-	unsigned long deadline = jiffies + msecs_to_jiffies(min(r->grace_ms, EXO_MAX_GRACE_MS));
+	unsigned long deadline = exo_pin_grace_deadline(r->grace_ms);
 	struct exo_pinned *pin = r->top->pin;
 	struct exo_grant *grant;
 
@@ -278,7 +278,7 @@ int exo_grant_revoke(struct exo_ioctl_call *call)
 }
 
 /**
- * exo_grant_revoke_id() - serve EXO_IOC_GRANT_REVOKE
+ * exo_grant_revoke_id() - serve EXO_IOC_REVOKE_ID
  * @call: argument struct exo_revoke_id
  *
  * Context: process, may sleep.

@@ -420,11 +420,6 @@ static void forget(struct exo_volume *volume, struct exo_pinned *pin,
 	exo_pin_put(pin);
 }
 
-static unsigned long grace_deadline(u32 grace_ms)
-{
-	return jiffies + msecs_to_jiffies(min(grace_ms, EXO_MAX_GRACE_MS));
-}
-
 /**
  * exo_pin_unregister() - serve EXO_VOLUME_UNPIN
  * @call: argument struct exo_unpin
@@ -449,7 +444,7 @@ int exo_pin_unregister(struct exo_ioctl_call *call)
 	}
 
 	begin_revocation(pin);
-	ret = wait_grace(pin, grace_deadline(arg->grace_ms));
+	ret = wait_grace(pin, exo_pin_grace_deadline(arg->grace_ms));
 	if (!ret)
 		ret = cut_and_drain(pin, arg);
 	if (!ret) {
@@ -498,7 +493,7 @@ void exo_pin_end_cancel(struct exo_volume *volume)
  */
 int exo_pin_end_all(struct exo_volume *volume, u32 grace_ms)
 {
-	unsigned long deadline = grace_deadline(grace_ms);
+	unsigned long deadline = exo_pin_grace_deadline(grace_ms);
 	struct exo_unpin result = {};
 	struct exo_pinned *pin;
 	unsigned long ino = 0;

@@ -9,8 +9,10 @@
 #ifndef EXO_PIN_H
 #define EXO_PIN_H
 
+#include <linux/jiffies.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/minmax.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -19,6 +21,7 @@
 #include <linux/exo.h>
 
 #include "extent_map.h"
+#include "limits.h"
 
 struct exo_cache;
 struct exo_grant;
@@ -58,6 +61,12 @@ struct exo_pinned {
 static inline bool exo_pin_is_cut(const struct exo_pinned *pin)
 {
 	return READ_ONCE(pin->state) == EXO_PIN_CUT;
+}
+
+/* When holders who were told now are cut, in jiffies. */
+static inline unsigned long exo_pin_grace_deadline(u32 grace_ms)
+{
+	return jiffies + msecs_to_jiffies(min(grace_ms, EXO_MAX_GRACE_MS));
 }
 
 int exo_pin_register(struct exo_ioctl_call *call);

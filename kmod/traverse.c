@@ -90,15 +90,15 @@ static int check_request(struct exo_traverse_request *request)
 static int choose_engine(struct exo_traverse_request *request)
 {
 	const struct exo_volume *volume = request->volume;
-	u16 needed = volume->dispatch_only ? EXO_ENGINE_DEVICE :
-		     exo_submit_needed() ? EXO_ENGINE_CGROUP : 0;
+	u16 needed = volume->dispatch_only ? EXO_REASON_DEVICE :
+		     exo_submit_needed() ? EXO_REASON_CGROUP : 0;
 	u16 asked = request->arg->engine;
 
 	request->engine = asked;
-	request->engine_reason = EXO_ENGINE_ASKED;
+	request->engine_reason = EXO_REASON_ASKED;
 	if (asked == EXO_ENGINE_AUTO) {
 		request->engine = needed ? EXO_ENGINE_DISPATCH : EXO_ENGINE_COMPLETION;
-		request->engine_reason = needed ?: EXO_ENGINE_BEST;
+		request->engine_reason = needed ?: EXO_REASON_BEST;
 		return 0;
 	}
 	if (needed && asked != EXO_ENGINE_DISPATCH)
@@ -393,7 +393,7 @@ int exo_traverse_copy_out(const struct exo_traversal *t, struct exo_outcome *out
 	return 0;
 }
 
-/* That its last read was of, or was refused on; for a slot that there is not, the first. */
+/* Of its last read, or of the one that was refused; the first one's if the set has no such slot. */
 static struct exo_grant *last_grant(const struct exo_traversal *t)
 {
 	return t->slots.grants[t->slot < t->slots.count ? t->slot : 0];

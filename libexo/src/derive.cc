@@ -85,7 +85,7 @@ int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke
     struct exo_revoke_id request = {};
     request.grant_id = grant_id;
     request.grace_ms = grace_ms;
-    if (ioctl(device.get(), EXO_IOC_GRANT_REVOKE, &request) == 0) {
+    if (ioctl(device.get(), EXO_IOC_REVOKE_ID, &request) == 0) {
         if (result) *result = request;
         return 0;
     }

@@ -38,7 +38,7 @@ const Command kDevice[] = {
     {"STATS", EXO_IOC_STATS, sizeof(exo_stats)},
     {"AUDIT_OPEN", EXO_IOC_AUDIT_OPEN, sizeof(exo_audit_open)},
     {"RELEASE", EXO_IOC_RELEASE, sizeof(exo_release)},
-    {"GRANT_REVOKE", EXO_IOC_GRANT_REVOKE, sizeof(exo_revoke_id)},
+    {"REVOKE_ID", EXO_IOC_REVOKE_ID, sizeof(exo_revoke_id)},
     {"SET_CREATE", EXO_IOC_SET_CREATE, sizeof(exo_set_create)},
     {"TENANT_SET", EXO_IOC_TENANT_SET, sizeof(exo_tenant_set)},
 };

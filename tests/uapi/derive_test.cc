@@ -295,18 +295,17 @@ TEST_CASE("a subtree is revoked, and nothing beside it") {
     exo_revoke_id by_id = {};
     by_id.grant_id = info(b.fd).grant_id;
     by_id.flags = 1;
-    CHECK(call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == -EINVAL);
+    CHECK(call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == -EINVAL);
     by_id.flags = 0;
-    CHECK(call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == 0);
+    CHECK(call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == 0);
     CHECK(by_id.revoked_grants == 1);
     CHECK(read_at(b.fd, 0).error == -EKEYREVOKED);
     by_id.grant_id = ~0ULL;
-    CHECK(call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == -ENOENT);
+    CHECK(call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == -ENOENT);
     pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        bool refused =
-            setuid(65534) == 0 && call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == -EPERM;
+        bool refused = setuid(65534) == 0 && call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == -EPERM;
         _exit(refused ? 0 : 1);
     }
     int status = 0;

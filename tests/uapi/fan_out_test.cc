@@ -71,10 +71,10 @@ TEST_CASE("every block of a tree arrives once, whatever the engine and the fan-o
             CHECK(out.direct + out.deferred + out.polled + out.dispatched == tree.blocks - 1);
             if (engine) {
                 CHECK(out.engine == engine);
-                CHECK(out.engine_reason == EXO_ENGINE_ASKED);
+                CHECK(out.engine_reason == EXO_REASON_ASKED);
             } else {
                 CHECK((out.engine == EXO_ENGINE_COMPLETION || out.engine == EXO_ENGINE_DISPATCH));
-                CHECK(out.engine_reason != EXO_ENGINE_ASKED);
+                CHECK(out.engine_reason != EXO_REASON_ASKED);
             }
         }
     }
@@ -238,7 +238,7 @@ TEST_CASE("only dispatch serves a device without a hardware queue, and auto says
     Run r = run(rig.grant, act, args);
     CHECK(r.error == 0);
     CHECK(r.outcome.engine == EXO_ENGINE_DISPATCH);
-    CHECK(r.outcome.engine_reason == EXO_ENGINE_DEVICE);
+    CHECK(r.outcome.engine_reason == EXO_REASON_DEVICE);
 }
 
 TEST_CASE("arguments of fan-out and engine") {

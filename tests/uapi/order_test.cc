@@ -311,11 +311,11 @@ TEST_CASE("of deriving and of taking back") {
     CHECK(call(runs, EXO_GRANT_REVOKE, &revoke) == -EACCES);
     exo_revoke_id by_id = {};
     by_id.flags = 1;
-    CHECK(call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == -EINVAL);
-    CHECK(nobody_gets(-EPERM, [&] { return call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id); }));
+    CHECK(call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == -EINVAL);
+    CHECK(nobody_gets(-EPERM, [&] { return call(open_exo(), EXO_IOC_REVOKE_ID, &by_id); }));
     by_id.flags = 0;
-    CHECK(call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id) == -ENOENT);
-    CHECK(nobody_gets(-EPERM, [&] { return call(open_exo(), EXO_IOC_GRANT_REVOKE, &by_id); }));
+    CHECK(call(open_exo(), EXO_IOC_REVOKE_ID, &by_id) == -ENOENT);
+    CHECK(nobody_gets(-EPERM, [&] { return call(open_exo(), EXO_IOC_REVOKE_ID, &by_id); }));
 }
 
 TEST_CASE("of making a set") {

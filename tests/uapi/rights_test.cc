@@ -290,7 +290,7 @@ const Act kActs[] = {
      [](const Scene&, Who) {
          exo_revoke_id request = {};
          request.grant_id = UINT32_MAX;
-         return call(Scene::module_fd(), EXO_IOC_GRANT_REVOKE, &request);
+         return call(Scene::module_fd(), EXO_IOC_REVOKE_ID, &request);
      },
      {-ENOENT, kP, kP, kP, kP, kP, kP}},
     {"set a tenant's terms",

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
 /*
- * The exo user-space interface: everything that the module, the file system daemon, applications and
- * BPF programs share. Offsets and lengths are bytes unless a name says otherwise.
+ * The exo user-space interface: everything that the module, the file system daemon, applications
+ * and BPF programs share. Offsets and lengths are bytes unless a name says otherwise.
  *
  * Rules that hold for every structure here:
  *  - explicit widths, natural alignment, no implicit padding;
  *  - reserved fields and unknown flag bits must be zero (-EINVAL otherwise);
- *  - structures only ever grow at the end. An ioctl's command carries the caller's size; a smaller one
- *    than the module's is completed with zeros, a larger one is accepted only if the part that the
- *    module does not know is zero (-E2BIG otherwise), and one smaller than the first published size
- *    is refused (-EINVAL);
+ *  - structures only ever grow at the end. An ioctl's command carries the caller's size; a smaller
+ *    one than the module's is completed with zeros, a larger one is accepted only if the part that
+ *    the module does not know is zero (-E2BIG otherwise), and one smaller than the first published
+ *    size is refused (-EINVAL);
  *  - an ioctl number that a file descriptor does not know is -ENOTTY.
+ * Errors that follow from these rules are not said again below. docs/ABI.md has the others in the
+ * order of the checks.
  *
  * Compiles as C, as C++ and beside a BPF program's vmlinux.h.
  */
@@ -35,16 +37,16 @@
 
 /* exo_info.features */
 #define EXO_FEATURE_DIRECT_ISSUE	(1ULL << 0)	/* reissue from the completion interrupt */
-#define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_ENGINE_POLLED is understood */
-#define EXO_FEATURE_BLOCKS		(1ULL << 2)	/* EXO_TRAVERSE_LAST_BLOCK and _ALL_BLOCKS, too */
-#define EXO_FEATURE_BATCH		(1ULL << 3)	/* so is EXO_GRANT_BATCH */
-#define EXO_FEATURE_URING		(1ULL << 4)	/* and traversals through io_uring */
-#define EXO_FEATURE_DERIVE		(1ULL << 5)	/* and grants made of grants */
-#define EXO_FEATURE_DISPATCH		(1ULL << 6)	/* and EXO_ENGINE_DISPATCH */
-#define EXO_FEATURE_FAN_OUT		(1ULL << 7)	/* and several reads of a traversal at once */
-#define EXO_FEATURE_SETS		(1ULL << 8)	/* and EXO_IOC_SET_CREATE */
-#define EXO_FEATURE_TENANTS		(1ULL << 9)	/* and weights and rates, of grants and tenants */
-#define EXO_FEATURE_FIXED_BUFFERS	(1ULL << 10)	/* and io_uring's registered buffers */
+#define EXO_FEATURE_POLLED		(1ULL << 1)	/* EXO_ENGINE_POLLED */
+#define EXO_FEATURE_BLOCKS		(1ULL << 2)	/* EXO_TRAVERSE_LAST_BLOCK and _ALL_BLOCKS */
+#define EXO_FEATURE_BATCH		(1ULL << 3)	/* EXO_GRANT_BATCH */
+#define EXO_FEATURE_URING		(1ULL << 4)	/* io_uring commands on grants and sets */
+#define EXO_FEATURE_DERIVE		(1ULL << 5)	/* EXO_GRANT_DERIVE and _REVOKE */
+#define EXO_FEATURE_DISPATCH		(1ULL << 6)	/* EXO_ENGINE_DISPATCH */
+#define EXO_FEATURE_FAN_OUT		(1ULL << 7)	/* exo_traverse.fan_out */
+#define EXO_FEATURE_SETS		(1ULL << 8)	/* EXO_IOC_SET_CREATE */
+#define EXO_FEATURE_TENANTS		(1ULL << 9)	/* tenants; weights and rates of them and of grants */
+#define EXO_FEATURE_FIXED_BUFFERS	(1ULL << 10)	/* IORING_URING_CMD_FIXED */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -67,12 +69,14 @@ struct exo_info {
 /*
  * EXO_IOC_ATTACH: take a block device as an exo volume. Needs CAP_SYS_ADMIN.
  * Returns a volume fd, the only handle that may pin, unpin and bind a mount. The device is held
- * exclusively until the volume goes: at EXO_VOLUME_DETACH, or when the fd is closed and no pin is left.
- * If a volume of this UUID on this device outlived its daemon (it still has pins), the call re-attaches
- * to it; EXO_ATTACH_REATTACHED is then set in out_flags.
- * Errors: EBADF/ENOTBLK device_fd is no block device, or not open for reading and writing; EBUSY
- * somebody else holds the device, or the volume has a live volume fd; EOPNOTSUPP the device cannot serve
- * (zoned, integrity format, block size over 4096); EEXIST another UUID is attached on this device; EPERM.
+ * exclusively until the volume goes: at EXO_VOLUME_DETACH or EXO_IOC_RELEASE, or when the fd is
+ * closed and no pin is left. If a volume of this UUID on this device outlived its daemon (it still
+ * has pins), the call re-attaches to it; EXO_ATTACH_REATTACHED is then set in out_flags.
+ * Errors: EPERM; EINVAL flags, reserved, uuid; EBADF, ENOTBLK device_fd is no block device, or not
+ * open for reading and writing; EBUSY somebody else holds the device, or the volume has a live
+ * volume fd; EEXIST another UUID is attached on this device; EOPNOTSUPP the device cannot serve
+ * (zoned, integrity format, block size over 4096, buffers that must be aligned to more than a
+ * block); ENXIO it has gone; ENOSPC no volume number is left; EMFILE; ENFILE; ENOMEM.
  */
 struct exo_attach {
 	__s32 device_fd;		/* in: O_RDWR fd of the block device */
@@ -88,14 +92,16 @@ struct exo_attach {
 
 /*
  * EXO_IOC_GRANT_OPEN: exchange a file descriptor for a grant fd (close-on-exec).
- * The file must be open for reading, be a regular file on a mount that is bound to a volume, and its
- * inode and generation must be pinned there. The grant can read [range_start, range_start + range_len)
- * of the file and nothing else. range_start must be a multiple of the logical block size; so must
- * the end, unless it is the end of the file. range_len 0 means to the end of the file.
- * Errors: EBADF file_fd is not a file open for reading; EXDEV its mount is bound to no volume;
- * ENODATA it is not pinned; ESTALE it is pinned, but with another generation; ERANGE the range is
- * outside the file or not aligned; EKEYREVOKED the pin is being revoked; EMFILE; ENOMEM; EUSERS the
- * user's grants are at their limit. Every refusal leaves an audit record, but see EXO_AUDIT_SUPPRESSED.
+ * The file must be open for reading, be a regular file on a mount that is bound to a volume, and
+ * its inode and generation must be pinned there. The grant can read [range_start, range_start +
+ * range_len) of the file and nothing else. range_start must be a multiple of the logical block
+ * size; so must the end, unless it is the end of the file. range_len 0 means to the end of the
+ * file.
+ * Errors: EINVAL flags; EBADF file_fd is not a file open for reading; EXDEV its mount is bound to
+ * no volume; ENODATA it is not pinned; ESTALE it is pinned, but with another generation; ERANGE the
+ * range is outside the file or not aligned; EKEYREVOKED the pin is being revoked; EUSERS the user's
+ * grants are at their limit; EMFILE; ENFILE; ENOMEM. Every refusal leaves an audit record, but see
+ * EXO_AUDIT_SUPPRESSED.
  */
 struct exo_grant_open {
 	__s32 file_fd;			/* in */
@@ -111,13 +117,17 @@ struct exo_grant_open {
 	__u64 rate_bytes;		/* in: and bytes; 0 = no limit */
 };
 /*
- * Bounds of a weight, a tenant's as well as a grant's. Out of what two share, each gets a part in proportion to its
- * weight, as long as it asks for so much. A weight that is too large is lowered to the maximum.
+ * Bounds of a weight, a tenant's as well as a grant's. Out of what two share, each gets a part in
+ * proportion to its weight, as long as it asks for so much. A grant's weight that is too large is
+ * lowered to the maximum; EXO_IOC_TENANT_SET refuses it.
  */
 #define EXO_WEIGHT_DEFAULT	100U
 #define EXO_WEIGHT_MAX		10000U
 
-/* EXO_IOC_PROGRAM_FIND: id of the attached program of a name. Errors: ENOENT; EINVAL no terminated name. */
+/*
+ * EXO_IOC_PROGRAM_FIND: id of the attached program of a name.
+ * Errors: EINVAL no terminated name, or reserved; ENOENT.
+ */
 struct exo_program_find {
 	char name[EXO_PROGRAM_NAME_BYTES];	/* in */
 	__u32 program_id;			/* out */
@@ -126,9 +136,11 @@ struct exo_program_find {
 
 /*
  * EXO_IOC_LIST: a snapshot of the module's objects, in order of id, in pages.
- * Start with cursor 0 and repeat with the returned cursor until count is 0. Without CAP_SYS_ADMIN
- * a process sees the grants and tenants of its own user and the programs, but no volumes or pins (EPERM).
- * entry_bytes is the caller's size of one entry; entries are cut or zero-filled to it.
+ * Start with cursor 0 and repeat with the returned cursor until count is 0. Without CAP_SYS_ADMIN a
+ * process sees the grants and tenants of its own user and the programs, but no volumes or pins.
+ * entry_bytes is the caller's size of one entry; entries are cut or zero-filled to it. A buffer
+ * without room for one gets none, and then a count of 0 says nothing.
+ * Errors: EINVAL kind, reserved, or entry_bytes 0 or over 4096; EPERM; EINTR killed; EFAULT.
  */
 struct exo_list {
 	__u32 kind;			/* in: EXO_LIST_* */
@@ -148,7 +160,7 @@ struct exo_list {
 
 struct exo_volume_entry {
 	__u32 volume_id;
-	__u32 flags;			/* EXO_VOLUME_* state bits */
+	__u32 flags;			/* EXO_VOLUME_STATE_* */
 	__u8 uuid[EXO_UUID_BYTES];
 	char disk_name[EXO_DISK_NAME_BYTES];	/* as in /dev, with the partition */
 	__u64 size_bytes;
@@ -263,9 +275,13 @@ struct exo_stats {
 	__u64 traversals;
 	__u64 hops;			/* blocks handed to a program */
 	__u64 issued_first;		/* first reads, issued by the caller's own context */
-	__u64 issued_direct;		/* reissued inside the completion, mostly its interrupt */
+	__u64 issued_direct;		/* reissued inside the completion, mostly its interrupt; or issued after
+					 * the first by the call that starts the traversal
+					 */
 	__u64 issued_polled;		/* reissued by a polling caller */
-	__u64 issued_deferred;		/* reissued by a worker, because a direct issue was not safe */
+	__u64 issued_deferred;		/* reissued by a worker, because the completion could not or
+					 * might not
+					 */
 	__u64 holes;			/* hops answered with zeros, no read */
 	__u64 bytes;			/* read from devices */
 	__u64 io_errors;
@@ -284,9 +300,11 @@ struct exo_stats {
 };
 
 /*
- * EXO_IOC_AUDIT_OPEN: a fd that delivers audit events by read(2), whole struct exo_audit_event only,
- * oldest first; poll works; O_NONBLOCK is honoured. Needs CAP_SYS_ADMIN.
+ * EXO_IOC_AUDIT_OPEN: a fd that delivers audit events by read(2), whole struct exo_audit_event
+ * only, oldest first; poll works; O_NONBLOCK is honoured. Needs CAP_SYS_ADMIN.
  * A reader that falls behind the ring finds the gap in the sequence numbers.
+ * Errors: EPERM; EINVAL flags, reserved; EMFILE; ENFILE; ENOMEM. Of read(2): EINVAL no room for one
+ * event; EAGAIN; EINTR; EFAULT.
  */
 struct exo_audit_open {
 	__u32 flags;			/* in: EXO_AUDIT_* */
@@ -338,7 +356,9 @@ struct exo_audit_event {
 
 /*
  * EXO_IOC_RELEASE: an administrator's way to end a volume whose daemon is gone: revokes its grants,
- * drains, unpins and lets the device go. Needs CAP_SYS_ADMIN. Errors: ENOENT; EBUSY a daemon has it.
+ * drains, unpins and lets the device go. Needs CAP_SYS_ADMIN.
+ * Errors: EPERM; ENOENT; EBUSY a daemon has it, or somebody else is releasing it; EINTR and
+ * ETIMEDOUT as of EXO_VOLUME_UNPIN, after which it may be called again.
  */
 struct exo_release {
 	__u32 volume_id;		/* in */
@@ -346,8 +366,9 @@ struct exo_release {
 };
 
 /*
- * EXO_IOC_GRANT_REVOKE: an administrator's EXO_GRANT_REVOKE of any grant and all that was derived from it, by id.
- * Needs CAP_SYS_ADMIN. Errors: ENOENT; else as there.
+ * EXO_IOC_REVOKE_ID: an administrator's EXO_GRANT_REVOKE of any grant and all that was derived from
+ * it, by id. Needs CAP_SYS_ADMIN.
+ * Errors: EPERM; EINVAL flags; ENOENT no such grant is open; EINTR; ETIMEDOUT.
  */
 struct exo_revoke_id {
 	__u64 grant_id;			/* in */
@@ -359,11 +380,13 @@ struct exo_revoke_id {
 };
 
 /*
- * EXO_IOC_SET_CREATE: make a set of grants; returns its fd (close-on-exec). A traversal on it may read any of the
- * files, each as far as that slot's grant allows. The set keeps the grant fds open; slots are numbered from 0 in the
- * order given. EXO_GRANT_TRAVERSE, EXO_GRANT_BATCH and io_uring commands work on it as on a grant fd, with the lowest
- * hop limit and the earliest expiry of its grants; poll tells of the revocation of any.
- * Errors: EINVAL flags, or no grant; E2BIG too many; EBADF a fd is no grant; EFAULT; EMFILE; ENOMEM.
+ * EXO_IOC_SET_CREATE: make a set of grants; returns its fd (close-on-exec). A traversal on it may
+ * read any of the files, each as far as that slot's grant allows. The set keeps the grant fds open;
+ * slots are numbered from 0 in the order given. EXO_GRANT_TRAVERSE, EXO_GRANT_BATCH and io_uring
+ * commands work on it as on a grant fd, with the lowest hop limit and the earliest expiry of its
+ * grants; poll tells of the revocation of any.
+ * Errors: EINVAL flags, or no grant; E2BIG too many; EBADF a fd is no grant; EFAULT; EMFILE;
+ * ENFILE; ENOMEM.
  */
 struct exo_set_create {
 	__u64 grant_fds;		/* in: address of __s32[count] */
@@ -379,7 +402,7 @@ struct exo_set_create {
 #define EXO_IOC_STATS		_IOWR(EXO_IOC_TYPE, 0x05, struct exo_stats)
 #define EXO_IOC_AUDIT_OPEN	_IOWR(EXO_IOC_TYPE, 0x06, struct exo_audit_open)
 #define EXO_IOC_RELEASE		_IOWR(EXO_IOC_TYPE, 0x07, struct exo_release)
-#define EXO_IOC_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x08, struct exo_revoke_id)
+#define EXO_IOC_REVOKE_ID	_IOWR(EXO_IOC_TYPE, 0x08, struct exo_revoke_id)
 #define EXO_IOC_SET_CREATE	_IOWR(EXO_IOC_TYPE, 0x09, struct exo_set_create)
 #define EXO_IOC_TENANT_SET	_IOWR(EXO_IOC_TYPE, 0x0a, struct exo_tenant_set)
 
@@ -387,8 +410,8 @@ struct exo_set_create {
 
 /*
  * EXO_VOLUME_BIND_MOUNT: from now on files of this FUSE mount name the volume's inodes (st_ino) and
- * generations. A later call replaces an earlier one. Errors: EBADF; EINVAL not a FUSE mount; ENODEV
- * the volume was detached.
+ * generations. A later call replaces an earlier one.
+ * Errors: EINVAL flags, or not a FUSE mount; EBADF; ENODEV the volume was detached.
  */
 struct exo_bind_mount {
 	__s32 mount_fd;			/* in: any fd on the mount, O_PATH will do */
@@ -404,12 +427,13 @@ struct exo_extent {
 
 /*
  * EXO_VOLUME_PIN: register an immutable map of a file. Extents are sorted by file offset, do not
- * overlap in the file or on the device, lie inside the device and below the file's size rounded up to a
- * logical block. Gaps are holes and read as zeros. The caller promises that the data is on stable
- * storage, that no extent is unwritten, and that nothing will change it until EXO_VOLUME_UNPIN returned.
- * The memory of the map is charged to the caller.
- * Errors: EINVAL, also for a generation over 32 bits, which an inode in memory cannot hold; E2BIG too
- * many extents; EEXIST this inode is pinned; ENODEV the volume was detached; ENOMEM; EFAULT.
+ * overlap in the file or on the device, lie inside the device and below the file's size rounded up
+ * to a logical block. Gaps are holes and read as zeros. The caller promises that the data is on
+ * stable storage, that no extent is unwritten, and that nothing will change it until
+ * EXO_VOLUME_UNPIN returned. The memory of the map is charged to the caller.
+ * Errors: EINVAL, also for a generation over 32 bits, which an inode in memory cannot hold; E2BIG
+ * too many extents; EEXIST this inode is pinned; ENODEV the volume was or is being detached, or its
+ * device has gone; ENOMEM; EFAULT.
  */
 struct exo_pin {
 	__u64 ino;			/* in: not 0 */
@@ -422,12 +446,13 @@ struct exo_pin {
 };
 
 /*
- * EXO_VOLUME_UNPIN: revoke every grant on the pin, then forget it. Holders are notified (poll on the
- * grant fd reports EPOLLPRI); after grace_ms, or as soon as no grant is left open, the grants are cut
- * and traversals in flight are drained. When the call returns 0, no read of the pin's
+ * EXO_VOLUME_UNPIN: revoke every grant on the pin, then forget it. Holders are notified (poll on
+ * the grant fd reports EPOLLPRI); after grace_ms, or as soon as no grant is left open, the grants
+ * are cut and traversals in flight are drained. When the call returns 0, no read of the pin's
  * extents is in flight or will ever be issued. May be called again after EINTR or ETIMEDOUT.
- * Errors: ENOENT; EINTR a fatal signal came during the grace period; ETIMEDOUT the device did not complete a
- * read in time, and the extents must not be reused yet.
+ * Errors: EINVAL flags; ENOENT not pinned with this generation; EINTR a fatal signal came while it
+ * waited; ETIMEDOUT the device did not complete a read in time. After these two the extents must
+ * not be reused yet.
  */
 struct exo_unpin {
 	__u64 ino;			/* in */
@@ -439,7 +464,12 @@ struct exo_unpin {
 	__u64 drain_ns;			/* out: from the cut to the last completion */
 };
 
-/* EXO_VOLUME_DETACH: unpin everything as above and let the device go; the fd is then only good to close. */
+/*
+ * EXO_VOLUME_DETACH: unpin everything as above and let the device go; the fd is then only good to
+ * close.
+ * Errors: EINVAL flags; ENODEV it was detached; EINTR and ETIMEDOUT as of EXO_VOLUME_UNPIN, and the
+ * volume is there still.
+ */
 struct exo_detach {
 	__u32 grace_ms;			/* in */
 	__u32 flags;			/* in: 0 */
@@ -453,26 +483,30 @@ struct exo_detach {
 /* ------------------------------------------------------------------ grant fd */
 
 /*
- * Why a traversal ended. Everything but EXO_END_DONE and EXO_END_PROGRAM leaves an audit record (see
- * EXO_AUDIT_SUPPRESSED).
+ * Why a traversal ended. Everything but EXO_END_DONE and EXO_END_PROGRAM leaves an audit record
+ * (see EXO_AUDIT_SUPPRESSED).
  */
 enum exo_end {
 	EXO_END_DONE		= 0,	/* the program said so */
 	EXO_END_PROGRAM		= 1,	/* the program gave up: outcome.error is what it returned */
 	EXO_END_OUT_OF_RANGE	= 2,	/* the next read is in the file but outside the grant */
 	EXO_END_OUT_OF_FILE	= 3,	/* the next read is outside the file */
-	EXO_END_BAD_LENGTH	= 4,	/* the next read has no length, or touches more than hop_bytes of blocks */
+	EXO_END_BAD_LENGTH	= 4,	/* the next read has no length, or touches more than
+					 * hop_bytes of blocks
+					 */
 	EXO_END_IO		= 5,	/* the device failed the read: outcome.error says how */
 	EXO_END_HOP_LIMIT	= 6,
 	EXO_END_TIMEOUT		= 7,
-	EXO_END_CANCELLED	= 8,	/* by a fatal signal */
+	EXO_END_CANCELLED	= 8,	/* the caller was killed, or its ring closed */
 	EXO_END_REVOKED		= 9,	/* the grant was cut */
 	EXO_END_DETACHED	= 10,	/* the program was detached */
 	EXO_END_BAD_VERDICT	= 11,	/* the program returned something that is no verdict, or EXO_NEXT
 					 * without saying what to read
 					 */
 	EXO_END_NO_REQUEST	= 12,	/* the device's queue could not be entered: outcome.error says why */
-	EXO_END_NOT_STARTED	= 13,	/* in a batch only: outcome.error is what EXO_GRANT_TRAVERSE would return */
+	EXO_END_NOT_STARTED	= 13,	/* in a batch only: outcome.error is what EXO_GRANT_TRAVERSE
+					 * would return
+					 */
 	EXO_END_EXPIRED		= 14,	/* the grant's time was over */
 	EXO_END_BAD_SLOT	= 15,	/* the next read is of a slot that the set does not have */
 	EXO_END_DENIED		= 16,	/* or of one whose grant lacks the right, or is for another program */
@@ -491,20 +525,24 @@ enum exo_engine {
 };
 
 enum exo_engine_reason {
-	EXO_ENGINE_ASKED	= 0,	/* the caller, or its ring, said so */
-	EXO_ENGINE_BEST		= 1,	/* nothing speaks against it */
-	EXO_ENGINE_DEVICE	= 2,	/* the device has no hardware queue, or its driver stacks on others */
-	EXO_ENGINE_CGROUP	= 3,	/* the io controller of the caller's cgroup must see every read */
+	EXO_REASON_ASKED	= 0,	/* the caller, or its ring, said so */
+	EXO_REASON_BEST		= 1,	/* nothing speaks against it */
+	EXO_REASON_DEVICE	= 2,	/* the device has no hardware queue, or its driver stacks on others */
+	EXO_REASON_CGROUP	= 3,	/* the io controller of the caller's cgroup must see every read */
 };
 
 struct exo_outcome {
 	__u32 cause;			/* enum exo_end */
-	__s32 error;			/* negative errno for PROGRAM, IO, NO_REQUEST and NOT_STARTED, else 0 */
+	__s32 error;			/* negative errno for PROGRAM, IO, NO_REQUEST and
+					 * NOT_STARTED, else 0
+					 */
 	__u64 value;			/* what the program reported with exo_report() */
 	__u32 hops;			/* blocks handed to the program */
 	__u32 result_len;		/* bytes of the result that the program declared valid */
 	__u64 file_offset;		/* of the last read, or of the one that was refused */
-	__u32 direct;			/* reads reissued inside the completion, mostly its interrupt */
+	__u32 direct;			/* reads reissued inside the completion, mostly its interrupt; or issued
+					 * after the first by the call that starts the traversal
+					 */
 	__u32 deferred;			/* reads reissued by a worker */
 	__u32 polled;			/* reads reissued by the polling caller */
 	__u32 holes;			/* hops answered with zeros, no read */
@@ -519,28 +557,30 @@ struct exo_outcome {
 };
 
 /*
- * EXO_GRANT_TRAVERSE: run one traversal and wait for its end. Returns 0 whenever the
- * traversal started, whatever its end was: read outcome.cause.
- * A read may begin and end at any byte. The device reads whole logical blocks, in as many pieces as the file has
- * extents there, and the program sees the bytes that it asked for as one block.
- * With fan_out over 1 a program may ask for several reads in one step. They run at the same time, and step is called
- * for each as it arrives, never twice at once; each has a buffer of hop_bytes. The traversal ends with the first
- * verdict but EXO_NEXT, once the reads still in flight have come.
- * Errors: ENOENT no such program; EINVAL flags, slot, engine, fan_out, or hop_bytes not a multiple of the logical block
- * size or over the maximum; E2BIG args_len, result_len or blocks_len; EFAULT; EAGAIN the in-flight limit is reached;
- * EOPNOTSUPP the engine cannot serve this device (no poll queue, no hardware queue) or this caller (whose cgroup's io
- * controller must see each read: EXO_ENGINE_DISPATCH only); EKEYREVOKED the grant was already cut; EKEYEXPIRED its
- * time is over; EACCES it lacks the right, or is for another program; EINTR the caller was killed; ENOMEM.
- * Checked in this order: EKEYREVOKED, EKEYEXPIRED, EAGAIN, EINVAL, E2BIG, EACCES, EOPNOTSUPP, ENOENT, EFAULT of
- * args. The
- * result is written after the end, and only as far as the program reported, and so are blocks, so their EFAULT comes
- * last.
+ * EXO_GRANT_TRAVERSE: run one traversal and wait for its end. Returns 0 whenever the traversal
+ * started, whatever its end was: read outcome.cause.
+ * A read may begin and end at any byte. The device reads whole logical blocks, in as many pieces as
+ * the file has extents there, and the program sees the bytes that it asked for as one block.
+ * With fan_out over 1 a program may ask for several reads in one step. They run at the same time,
+ * and step is called for each as it arrives, never twice at once; each has a buffer of hop_bytes.
+ * The traversal ends with the first verdict but EXO_NEXT, once the reads still in flight have come.
+ * Errors, in the order of the checks: EINVAL no such slot; EKEYREVOKED the grant was already cut;
+ * EKEYEXPIRED its time is over; EAGAIN the in-flight limit is reached; EINVAL flags, engine,
+ * fan_out, blocks_len without a flag, or hop_bytes not a multiple of the logical block size or over
+ * the maximum; E2BIG args_len, result_len or blocks_len; EACCES the grant lacks the right, or is
+ * for another program; EOPNOTSUPP the engine cannot serve this device (no poll queue, no hardware
+ * queue) or this caller (whose cgroup's io controller must see each read: EXO_ENGINE_DISPATCH
+ * only); ENOENT no such program; ENOMEM; EFAULT args. After the start: EINTR the caller was killed;
+ * EFAULT result or blocks, which are written after the end, and only as far as the program
+ * reported.
  */
 struct exo_traverse {
 	__u32 flags;			/* in: EXO_TRAVERSE_* */
 	__u32 program_id;		/* in */
 	__u64 start_offset;		/* in: first read, unless the program's start chooses another */
-	__u32 hop_bytes;		/* in: room for the logical blocks that one read touches; filled by the first */
+	__u32 hop_bytes;		/* in: room for the blocks that one read touches; the
+					 * caller's first takes it all
+					 */
 	__u32 hop_limit;		/* in: 0 = the grant's; only ever lowers it */
 	__u32 timeout_ms;		/* in: 0 = default; only ever lowers the maximum */
 	__u32 args_len;			/* in */
@@ -555,11 +595,14 @@ struct exo_traverse {
 	struct exo_outcome outcome;	/* out */
 };
 /*
- * Copies of what the program was shown, from the first on: an application feeds its own cache with them. Only one
- * of the two flags; a block for which there is no room is left out, and so are those after it.
+ * Copies of what the program was shown, from the first on: an application feeds its own cache with
+ * them. Only one of the two flags; a block for which there is no room is left out, and so are those
+ * after it.
  */
 #define EXO_TRAVERSE_LAST_BLOCK	(1U << 0)	/* the last one, and nothing else */
-#define EXO_TRAVERSE_ALL_BLOCKS	(1U << 1)	/* each after a struct exo_block_header, at multiples of 8 bytes */
+#define EXO_TRAVERSE_ALL_BLOCKS	(1U << 1)	/* each after a struct exo_block_header, at
+						 * multiples of 8 bytes
+						 */
 
 struct exo_block_header {
 	__u64 file_offset;
@@ -570,11 +613,12 @@ struct exo_block_header {
 };
 
 /*
- * EXO_GRANT_BATCH: run many traversals at once and wait for the end of all. As many are in flight as the grant
- * allows; each entry's outcome says how it went, and those that did not start have EXO_END_NOT_STARTED.
- * Returns 0 when every outcome has been written. Errors: EINVAL flags, or entry_bytes smaller than struct
- * exo_traverse was when first published; E2BIG count; EFAULT an entry could not be read or written, and the others
- * that had started have ended; ENOMEM; EINTR the caller was killed.
+ * EXO_GRANT_BATCH: run many traversals at once and wait for the end of all. As many are in flight
+ * as the grant allows; each entry's outcome says how it went, and those that did not start have
+ * EXO_END_NOT_STARTED. Returns 0 when every outcome has been written.
+ * Errors: EINVAL flags, reserved, or entry_bytes smaller than struct exo_traverse was when first
+ * published; E2BIG count, or entry_bytes over 4096; EFAULT an entry could not be read or written,
+ * and the others that had started have ended; ENOMEM; EINTR the caller was killed.
  */
 struct exo_batch {
 	__u64 traversals;		/* in: address of struct exo_traverse[count] */
@@ -585,14 +629,15 @@ struct exo_batch {
 };
 
 /*
- * EXO_GRANT_DERIVE: make a weaker grant of a grant; returns its fd (close-on-exec). It reads the same pinned file and
- * can never do more than the grant it was made of: its range lies inside, its rights are some of its parent's, its
- * limits and its time are lowered to them. It lives on when the parent's fd is closed, and is charged to the caller.
- * What it reads counts for the rates of its ancestors, too, so that deriving does not multiply them.
- * Errors: EINVAL flags, unknown rights; EACCES rights that the parent lacks (EXO_RIGHT_DERIVE above all), or another
- * program than the parent's; ERANGE the range is not inside the parent's or not aligned, as with EXO_IOC_GRANT_OPEN;
- * EKEYREVOKED the parent is being revoked; EKEYEXPIRED; ELOOP derived too often, one from another; EMFILE; ENOMEM;
- * EUSERS.
+ * EXO_GRANT_DERIVE: make a weaker grant of a grant; returns its fd (close-on-exec). It reads the
+ * same pinned file and can never do more than the grant it was made of: its range lies inside, its
+ * rights are some of its parent's, its limits and its time are lowered to them. It lives on when
+ * the parent's fd is closed, and is charged to the caller. What it reads counts for the rates of
+ * its ancestors, too, so that deriving does not multiply them.
+ * Errors: EINVAL flags, unknown rights; EACCES rights that the parent lacks (EXO_RIGHT_DERIVE above
+ * all), or another program than the parent's; ERANGE the range is not inside the parent's or not
+ * aligned, as with EXO_IOC_GRANT_OPEN; EKEYREVOKED the parent is being revoked; EKEYEXPIRED; ELOOP
+ * derived too often, one from another; EUSERS; EMFILE; ENFILE; ENOMEM.
  */
 struct exo_grant_derive {
 	__u64 range_start;		/* in */
@@ -609,15 +654,18 @@ struct exo_grant_derive {
 	__u64 rate_bytes;		/* in: 0 = the parent's */
 };
 #define EXO_RIGHT_TRAVERSE	(1U << 0)
-#define EXO_RIGHT_BLOCKS	(1U << 1)	/* get blocks themselves, and not only what a program reports */
+#define EXO_RIGHT_BLOCKS	(1U << 1)	/* get blocks themselves, and not only what a
+						 * program reports
+						 */
 #define EXO_RIGHT_DERIVE	(1U << 2)	/* derive, and revoke what was derived */
 #define EXO_RIGHTS_ALL		(EXO_RIGHT_TRAVERSE | EXO_RIGHT_BLOCKS | EXO_RIGHT_DERIVE)
 
 /*
- * EXO_GRANT_REVOKE: take back every grant that was derived from this one, and from those, and so on. As with
- * EXO_VOLUME_UNPIN: holders are notified, have grace_ms to close, are cut, and what they have in flight is drained;
- * when the call returns 0 nothing more is read through them. May be called again after EINTR or ETIMEDOUT.
- * Errors: EINVAL; EACCES the grant lacks EXO_RIGHT_DERIVE; EINTR; ETIMEDOUT.
+ * EXO_GRANT_REVOKE: take back every grant that was derived from this one, and from those, and so
+ * on. As with EXO_VOLUME_UNPIN: holders are notified, have grace_ms to close, are cut, and what
+ * they have in flight is drained; when the call returns 0 nothing more is read through them. May be
+ * called again after EINTR or ETIMEDOUT.
+ * Errors: EINVAL flags; EACCES the grant lacks EXO_RIGHT_DERIVE; EINTR; ETIMEDOUT.
  */
 struct exo_grant_revoke {
 	__u32 grace_ms;			/* in: bounded by the module */
@@ -694,12 +742,14 @@ struct exo_file_info {
 #define EXO_FILE_KERNEL			(1U << 2)	/* the mount is attached to the module */
 
 /*
- * EXO_FILE_PIN: make a regular file immutable and register it with the module. The caller
- * needs the right to write the file, and no process may have it open for writing. The file's data is on stable
- * storage when the call returns. Without EXO_PIN_PERSISTENT the pin is a lease that ends when this
- * open file is closed.
- * Errors: EACCES; ETXTBSY open for writing somewhere; EISDIR/EINVAL not a regular file; ENODEV the
- * module is not loaded or was absent at mount; EEXIST already pinned (a lease may be made persistent); EROFS; ENOSPC; EIO.
+ * EXO_FILE_PIN: make a regular file immutable and register it with the module. The caller needs the
+ * right to write the file, and no process may have it open for writing. The file's data is on
+ * stable storage when the call returns. Without EXO_PIN_PERSISTENT the pin is a lease that ends
+ * when this open file is closed.
+ * Errors: EINVAL flags, reserved; EISDIR, EINVAL not a regular file; EACCES; EROFS; ENODEV the
+ * module is not loaded or was absent at mount; EBUSY somebody else's pin or unpin takes long;
+ * EEXIST already pinned (a lease may be made persistent); E2BIG more extents than a pin may have;
+ * ETXTBSY open for writing somewhere; ENOSPC; EIO.
  */
 struct exo_file_pin {
 	__u32 flags;			/* in: EXO_PIN_* */
@@ -709,7 +759,9 @@ struct exo_file_pin {
 
 /*
  * EXO_FILE_UNPIN: end the pin; grants on it are revoked as EXO_VOLUME_UNPIN describes, and the file
- * can be changed once the call returned. Errors: EACCES; ENODATA not pinned; ETIMEDOUT; EINTR.
+ * can be changed once the call returned. Needs the same right.
+ * Errors: EINVAL flags; EISDIR, EINVAL not a regular file; EACCES; EROFS; EBUSY as above; ENODATA
+ * not pinned; EINTR; ETIMEDOUT.
  */
 struct exo_file_unpin {
 	__u32 grace_ms;			/* in */
@@ -722,6 +774,7 @@ struct exo_file_unpin {
 /*
  * EXO_FILE_MAP: where the file lies on the device, from the extent at or after start_offset on.
  * Needs the file open for reading. Repeat from the end of the last extent until count is 0.
+ * Errors: EINVAL flags, or a directory; EBADF.
  */
 #define EXO_FILE_MAP_EXTENTS	100
 struct exo_file_extent {
@@ -740,10 +793,12 @@ struct exo_file_map {
 };
 
 /*
- * EXO_FILE_PLACE: where blocks that a regular file gets from now on should go, if there is room: at a byte of
- * the device, or behind the data of another file of the mount that somebody has open. A hint: blocks that follow
- * each other in the file stay together, and it is forgotten with the last user of the file. Needs the file
- * open for writing. Errors: EBADF; EISDIR; ENOENT no such open file; EINVAL outside of the volume.
+ * EXO_FILE_PLACE: where blocks that a regular file gets from now on should go, if there is room: at
+ * a byte of the device, or behind the data of another file of the mount that somebody has open. A
+ * hint: blocks that follow each other in the file stay together, and it is forgotten with the last
+ * user of the file. Needs the file open for writing.
+ * Errors: EINVAL flags, reserved, or outside of the volume; EISDIR; EBADF; ENOENT no such open
+ * file.
  */
 struct exo_file_place {
 	__u64 where;			/* in: offset on the device (0: no wish), or inode number */

@@ -166,7 +166,7 @@ int revoke_id(Task& task) {
     exo_revoke_id request = {};
     request.grant_id = task.process.shared.grant_id - task.random.below(8);
     request.grace_ms = grace(task.random);
-    return send(task, kDevice, EXO_IOC_GRANT_REVOKE, request);
+    return send(task, kDevice, EXO_IOC_REVOKE_ID, request);
 }
 
 int set_create(Task& task) {
