@@ -20,10 +20,11 @@
  *	EXO_PROGRAM(follow, NULL, follow_step, NULL);
  *	EXO_LICENSE;
  *
- * Programs run where a drive's completion runs, always with interrupts off: they cannot sleep and
- * should be short. Nothing runs a program of this kind in the middle of another one on the same
- * CPU, so what a call keeps in a per-CPU map is its own until it returns; after that, other
- * traversals use it. They never see where a block lies on the device.
+ * Programs run where a drive's completion runs, mostly with interrupts off: they cannot sleep and
+ * should be short. One that takes long again and again is run with interrupts on. A program never
+ * interrupts itself, so what a call keeps in a per-CPU map is its own until it returns; after that,
+ * other traversals use it. Another program may run in between: do not share per-CPU maps between
+ * programs. They never see where a block lies on the device.
  */
 #ifndef EXO_BPF_H
 #define EXO_BPF_H

@@ -38,7 +38,6 @@ go_on:		;							\
 /* Keeps clang from merging or moving a check that the verifier wants to see on this very register. */
 #define EXO_BTREE_OPAQUE(x) asm volatile("" : "+r"(x))
 
-#define exo_btree_load16(p) (*(const __u16 *)(p))
 #define exo_btree_load32(p) (*(const __u32 *)(p))
 #define exo_btree_load64(p) (*(const __u64 *)(p))
 #define exo_btree_store64(p, value) (*(__u64 *)(p) = (value))
@@ -52,14 +51,6 @@ go_on:		;							\
 #define EXO_BTREE_EBADMSG 74
 #define EXO_BTREE_BOUND do { } while (0)
 #define EXO_BTREE_OPAQUE(x) do { } while (0)
-
-static inline __u16 exo_btree_load16(const void *p)
-{
-	__u16 value;
-
-	memcpy(&value, p, sizeof(value));
-	return value;
-}
 
 static inline __u32 exo_btree_load32(const void *p)
 {
