@@ -119,9 +119,9 @@ static bool leave(struct exo_traversal *t)
 /* ---- somewhere else ---- */
 
 /*
- * A step that takes long cannot be preempted on most kernels, so whatever else waits for its CPU waits for its
- * end: therefore slow programs have a part of the CPUs only, and nothing is left to be done where one of them
- * runs.
+ * A step that takes long cannot be preempted on most kernels, so whatever else waits for its CPU
+ * waits for its end: therefore slow programs have a part of the CPUs only, and nothing is left to be
+ * done where one of them runs.
  */
 static struct workqueue_struct *where(const struct exo_traversal *t)
 {

@@ -15,7 +15,7 @@ struct exo_read;
 
 enum exo_hop_result {
 	EXO_HOP_OTHER,			/* not such a hop; nothing has been done */
-	EXO_HOP_GONE,			/* the next read is in flight; not to be touched, but by a poller */
+	EXO_HOP_GONE,			/* the next read is in flight; only a poller may touch it */
 	EXO_HOP_TAKEN,			/* the block has been; the driver goes on from there */
 };
 

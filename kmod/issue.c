@@ -41,8 +41,8 @@ static u32 *counter(struct exo_traversal *t, enum exo_context context)
 }
 
 /*
- * The block layer checks what it is given by EXO_ENGINE_DISPATCH itself, and splits bios. It would tell
- * the log of each that comes when the device has gone.
+ * The block layer checks what it is given by EXO_ENGINE_DISPATCH itself, and splits bios. It would
+ * tell the log of each that comes when the device has gone.
  */
 static bool in_bounds(const struct exo_read *r)
 {

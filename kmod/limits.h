@@ -47,13 +47,16 @@
 /* Open grants of one user. */
 #define EXO_MAX_GRANTS_PER_USER		16384U
 
-/* Grants derived one from another: a chain of that length is walked when the last one goes. */
+/*
+ * Grants derived one from another: a chain of that length is walked when the last one goes, and for
+ * the rates of those that have one.
+ */
 #define EXO_MAX_DERIVE_DEPTH		16U
 
 /*
- * Weights of tenants, and of a tenant's grants. A turn's cost is its bytes, but at least so many as
- * of which a drive does not take notice, shifted by so much that the largest weight still tells
- * them apart.
+ * Weights of tenants, and of a tenant's grants. A turn costs its bytes, but no less than
+ * EXO_FAIR_LEAST_BYTES, below which a drive hardly notices a difference; costs are shifted so far
+ * that the largest weight still tells them apart.
  */
 #define EXO_DEFAULT_WEIGHT		EXO_WEIGHT_DEFAULT
 #define EXO_MAX_WEIGHT			EXO_WEIGHT_MAX
@@ -113,14 +116,18 @@
 #define EXO_INTERRUPT_WINDOW_NS		(4U * NSEC_PER_MSEC)
 #define EXO_INTERRUPT_BUDGET_NS		(2U * NSEC_PER_MSEC)
 
-/* All tenants of a CPU together, while one more comes; and the windows that one may owe. */
+/*
+ * What all tenants of a CPU may use together when another one comes in the same window; and after
+ * how many windows a debt is forgotten.
+ */
 #define EXO_INTERRUPT_MOST_NS		(3U * NSEC_PER_MSEC)
 #define EXO_INTERRUPT_DEBT_WINDOWS	64U
 
 /*
- * How long a completion may take in an interrupt, its step above all. A program is left to workers
- * when so many more of its last ones were slow than one in EXO_HEAT_OF_SLOW + 1, which a CPU that
- * is a virtual one and not run at times does not reach.
+ * How long a completion may take in an interrupt, its step above all. A slow one adds
+ * EXO_HEAT_OF_SLOW to its program's heat, one in time takes 1 away; at EXO_HEAT_LIMIT the program is
+ * left to workers. So more than one in EXO_HEAT_OF_SLOW + 1 must be slow, which a virtual CPU that
+ * is not run at times does not cause.
  */
 #define EXO_DEFAULT_STEP_BUDGET_US	500U
 #define EXO_MIN_STEP_BUDGET_US		10U

@@ -89,8 +89,8 @@ static const struct list_kind {
 };
 
 /*
- * The first visible object after *@id among the next few; false = none of those, or @end = there
- * are no more.
+ * The first object after *@id that the caller may see, among the next EXO_LIST_BURST. False: none of
+ * these; @end: there are no more.
  */
 static bool next_entry(const struct list_kind *kind, unsigned long *id, u32 volume_id,
 		       bool all_users, union list_entry *entry, bool *end)

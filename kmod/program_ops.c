@@ -97,9 +97,7 @@ static int check_member(const struct btf_type *t, const struct btf_member *membe
 	return prog->sleepable ? -EINVAL : 0;
 }
 
-/*
- * Letters, digits and the punctuation of file and package names; nothing that confuses a listing.
- */
+/* Printable ASCII without spaces, so that a listing stays readable. */
 static bool valid_name(const char *name)
 {
 	size_t len = strnlen(name, EXO_PROGRAM_NAME_BYTES);

@@ -11,7 +11,6 @@
 #include <linux/completion.h>
 #include <linux/filter.h>
 #include <linux/percpu-refcount.h>
-#include <linux/rcupdate.h>
 #include <linux/uidgid.h>
 #include <linux/xarray.h>
 
@@ -61,7 +60,6 @@ struct exo_program {
 	kuid_t uid;
 	u64 attached_at_ns;
 	char name[EXO_PROGRAM_NAME_BYTES];
-	struct rcu_head rcu;
 };
 
 struct exo_program *exo_program_get(u32 id);

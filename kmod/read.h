@@ -54,10 +54,10 @@ struct exo_read {
 	u32 piece_at;			/* in the buffer */
 	u32 piece_len;
 	u64 disk_offset;		/* of the piece, on the volume */
-	bool whole;			/* one piece from the device, not past the file; of a plain traversal */
+	bool whole;			/* one piece, within the file; plain traversals only */
 	bool hole;			/* the piece lies in one */
 	bool cached;			/* all of the read was in the node cache */
-	bool read_device;		/* a piece of this read did not */
+	bool read_device;		/* a piece of it came from the device */
 
 	struct exo_turn turn;		/* of the piece that is due, or whose turn it was */
 	bool waits;			/* for its turn; due again when that is given */

@@ -25,7 +25,7 @@ extern unsigned int exo_direct_issue;	/* module parameter */
 /**
  * exo_request_direct_allowed() - whether kernel and administrator allow direct reissue at all
  *
- * Lockdep knows lock classes used in and out of interrupts, but not our argument below, and would
+ * Lockdep knows lock classes used in and out of interrupts, but not our argument (reissue.h), and would
  * report a driver's submission lock. Without a preemption count there is no argument.
  */
 static inline bool exo_request_direct_allowed(void)
@@ -37,7 +37,6 @@ static inline bool exo_request_direct_allowed(void)
 	return mode >= (IS_ENABLED(CONFIG_PROVE_LOCKING) ? EXO_DIRECT_FORCED :
 							   EXO_DIRECT_SAFE);
 }
-
 
 enum exo_issue_result exo_request_issue(struct exo_read *read, enum exo_context context);
 void exo_request_hole(struct exo_read *read);

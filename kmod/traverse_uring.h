@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Traversals through io_uring; empty where the kernel has none. */
+/* Traversals through io_uring; never called where the kernel has none. */
 #ifndef EXO_TRAVERSE_URING_H
 #define EXO_TRAVERSE_URING_H
 
