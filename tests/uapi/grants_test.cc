@@ -243,9 +243,10 @@ TEST_CASE("the in-flight limit") {
     }
     CHECK(entry.in_flight == 1);
     CHECK(run(one.fd, stride.id(), for_ever).error == -EAGAIN);
-    CHECK(run(rig.grant, stride.id(), for_ever).outcome.cause == EXO_END_HOP_LIMIT);
+    const RunOptions few = {.hop_limit = 3, .timeout_ms = 20000};
+    CHECK(run(rig.grant, stride.id(), for_ever, few).outcome.cause == EXO_END_HOP_LIMIT);
     busy.join();
-    CHECK(run(one.fd, stride.id(), for_ever, {.hop_limit = 3}).outcome.cause == EXO_END_HOP_LIMIT);
+    CHECK(run(one.fd, stride.id(), for_ever, few).outcome.cause == EXO_END_HOP_LIMIT);
 }
 
 TEST_SUITE_END();

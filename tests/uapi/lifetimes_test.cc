@@ -122,7 +122,7 @@ TEST_SUITE_BEGIN("lifetimes");
 TEST_CASE("the program, and then the volume, is detached under load of every kind") {
     {
         Scene scene;
-        Load load(scene.grant, scene.tree, kTimeoutMs);
+        Load load(scene.grant, scene.tree, kLongMs);
         REQUIRE(load.goes_on());
         drop_shared_programs();
         CHECK(load.all_fail(kBound));
@@ -130,7 +130,7 @@ TEST_CASE("the program, and then the volume, is detached under load of every kin
     }
     {
         Scene scene;
-        Load load(scene.grant, scene.tree, kTimeoutMs);
+        Load load(scene.grant, scene.tree, kLongMs);
         REQUIRE(load.goes_on());
         exo_detach detach = {};
         CHECK(call(scene.rig.volume, EXO_VOLUME_DETACH, &detach) == 0);
