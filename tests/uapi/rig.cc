@@ -18,6 +18,8 @@
 #include <random>
 #include <thread>
 
+#include "slow.h"
+
 namespace exo::test {
 namespace {
 
@@ -148,6 +150,9 @@ Run run(int grant_fd, uint32_t program_id, const void* args, size_t args_len,
     request.hop_bytes = options.hop_bytes;
     request.hop_limit = options.hop_limit;
     request.timeout_ms = options.timeout_ms;
+    if (!options.timeout_ms && slowness() > 1) {
+        request.timeout_ms = 20000;  // the default is for kernels without checkers
+    }
     request.args = reinterpret_cast<uint64_t>(args);
     request.args_len = static_cast<uint32_t>(args_len);
     request.result = reinterpret_cast<uint64_t>(r.result.data());
