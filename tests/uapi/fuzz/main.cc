@@ -247,10 +247,7 @@ class Fuzzer {
         auto deadline = Clock::now() + patience();
         for (;;) {
             release_volumes();
-            now = {};
-            if (ioctl(exo_, EXO_IOC_STATS, &now)) {
-                fail("EXO_IOC_STATS does not work any more");
-            }
+            now = ask<exo_stats>(EXO_IOC_STATS, {}, "EXO_IOC_STATS");
             if (!(now.volumes || now.pins || now.grants || now.programs ||
                   now.traversals_in_flight)) {
                 break;
@@ -336,16 +333,29 @@ class Fuzzer {
         close(fd);
     }
 
+    // Answers that this process is to get fail now and then, too, where faults are injected.
+    template <typename T>
+    T ask(unsigned long request, const T& argument, const char* name) {
+        for (int i = 0; i < 200; i++) {
+            T copy = argument;
+            if (!ioctl(exo_, request, &copy)) {
+                return copy;
+            }
+            if (errno != EFAULT && errno != ENOMEM) {
+                break;
+            }
+        }
+        fail(std::string(name) + " does not work any more");
+    }
+
     void release_volumes() {
         std::vector<exo_volume_entry> volumes(16);
-        exo_list list = {};
-        list.kind = EXO_LIST_VOLUMES;
-        list.entry_bytes = sizeof(exo_volume_entry);
-        list.buffer = reinterpret_cast<uint64_t>(volumes.data());
-        list.buffer_bytes = static_cast<uint32_t>(volumes.size() * sizeof(exo_volume_entry));
-        if (ioctl(exo_, EXO_IOC_LIST, &list)) {
-            fail("EXO_IOC_LIST does not work any more");
-        }
+        exo_list request = {};
+        request.kind = EXO_LIST_VOLUMES;
+        request.entry_bytes = sizeof(exo_volume_entry);
+        request.buffer = reinterpret_cast<uint64_t>(volumes.data());
+        request.buffer_bytes = static_cast<uint32_t>(volumes.size() * sizeof(exo_volume_entry));
+        const exo_list list = ask(EXO_IOC_LIST, request, "EXO_IOC_LIST");
         for (uint32_t i = 0; i < list.count; i++) {
             exo_release release = {.volume_id = volumes[i].volume_id, .grace_ms = 0};
             // EBUSY: what a killed process held is still being let go.
