@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/hash.h>
 #include <linux/jiffies.h>
+#include <linux/minmax.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -51,6 +52,7 @@ static DECLARE_DELAYED_WORK(report_work, report_suppressed);
 struct audit_reader {
 	struct mutex lock;		/* one read at a time; guards next */
 	u64 next;			/* sequence to deliver next */
+	u32 event_bytes;		/* as this reader knows an event */
 };
 
 static struct exo_audit_event *slot(u64 sequence)
@@ -211,17 +213,19 @@ static bool pending(u64 next)
 static ssize_t audit_read(struct file *file, char __user *buffer, size_t bytes, loff_t *position)
 {
 	struct audit_reader *reader = file->private_data;
+	const size_t event_bytes = reader->event_bytes;
 	struct exo_audit_event event;
+	const size_t known = min(event_bytes, sizeof(event));
 	ssize_t done = 0;
 	u64 sequence;
 	int ret = 0;
 
-	if (bytes < sizeof(event))
+	if (bytes < event_bytes)
 		return -EINVAL;
 	if (mutex_lock_interruptible(&reader->lock))
 		return -ERESTARTSYS;
 
-	while (bytes - done >= sizeof(event)) {
+	while (bytes - done >= event_bytes) {
 		sequence = take(reader->next, &event);
 		if (!sequence) {
 			if (done)
@@ -235,13 +239,14 @@ static ssize_t audit_read(struct file *file, char __user *buffer, size_t bytes, 
 				break;
 			continue;
 		}
-		if (copy_to_user(buffer + done, &event, sizeof(event))) {
+		if (copy_to_user(buffer + done, &event, known) ||
+		    clear_user(buffer + done + known, event_bytes - known)) {
 			ret = -EFAULT;
 			break;
 		}
 		mark_seen(sequence);
 		reader->next = sequence + 1;
-		done += sizeof(event);
+		done += event_bytes;
 	}
 	mutex_unlock(&reader->lock);
 	return done ?: ret;
@@ -273,7 +278,7 @@ static const struct file_operations audit_fops = {
  * @call: argument struct exo_audit_open
  *
  * Context: process, may sleep.
- * Return: 0; -EINVAL; -EPERM; -ENOMEM; -EMFILE.
+ * Return: 0; -EPERM; -EINVAL unknown flags, event_bytes 0 or too large; -ENOMEM; -EMFILE.
  */
 int exo_audit_open(struct exo_ioctl_call *call)
 {
@@ -283,12 +288,15 @@ int exo_audit_open(struct exo_ioctl_call *call)
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (arg->flags & ~EXO_AUDIT_FROM_NOW || arg->reserved)
+	if (arg->flags & ~EXO_AUDIT_FROM_NOW)
+		return -EINVAL;
+	if (!arg->event_bytes || arg->event_bytes > EXO_MAX_LIST_ENTRY_BYTES)
 		return -EINVAL;
 	reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
 	if (!reader)
 		return -ENOMEM;
 	mutex_init(&reader->lock);
+	reader->event_bytes = arg->event_bytes;
 	spin_lock_bh(&ring_lock);
 	reader->next = arg->flags & EXO_AUDIT_FROM_NOW ? ring_last + 1 : 1;
 	spin_unlock_bh(&ring_lock);

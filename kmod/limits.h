@@ -160,7 +160,7 @@
 #define EXO_AUDIT_FAILURES_PER_SECOND	16U
 #define EXO_AUDIT_QUOTA_BITS		8
 
-/* One entry of a listing as the caller sizes it. */
+/* One entry of a listing, or one audit event, as the caller sizes it. */
 #define EXO_MAX_LIST_ENTRY_BYTES	4096U
 
 /* Objects that a listing passes by, and grants that a cut records, without letting others run. */

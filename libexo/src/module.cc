@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
 #include <vector>
 
@@ -119,12 +120,13 @@ int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
     });
 }
 
-int exo_audit__open(uint32_t flags) {
+int exo_audit__open(uint32_t flags, uint32_t event_bytes) {
     int fd = exo_module__open();
     if (fd < 0) return fd;
     Fd device(fd);
     struct exo_audit_open request = {};
     request.flags = flags;
+    request.event_bytes = event_bytes;
     int audit = ioctl(device.get(), EXO_IOC_AUDIT_OPEN, &request);
     if (audit < 0) {
         int code = errno;
@@ -136,13 +138,17 @@ int exo_audit__open(uint32_t flags) {
     return audit;
 }
 
-int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count) {
-    ssize_t bytes = read(audit_fd, events, count * sizeof(*events));
+int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count,
+                    size_t event_bytes) {
+    if (!event_bytes || count > INT_MAX / event_bytes) {
+        return fail(EINVAL, "cannot read %zu audit events of %zu bytes", count, event_bytes);
+    }
+    ssize_t bytes = read(audit_fd, events, count * event_bytes);
     if (bytes < 0) {
         int code = errno;
         return fail(code, "cannot read the audit trail: %s", errno_text(code).c_str());
     }
-    return static_cast<int>(static_cast<size_t>(bytes) / sizeof(*events));
+    return static_cast<int>(static_cast<size_t>(bytes) / event_bytes);
 }
 
 int exo_volume__release(uint32_t volume_id, uint32_t grace_ms) {

@@ -223,7 +223,7 @@ TEST_CASE("attach needs the privilege, before anything else is looked at") {
     CHECK(as_nobody([&] {
               exo_attach request = attach_request(device.get());
               request.flags = 1;
-              exo_audit_open audit = {.flags = ~0u, .reserved = 0};
+              exo_audit_open audit = {.flags = ~0u, .event_bytes = 0};
               exo_release release = {};
               exo_list list = {};
               list.entry_bytes = 8;
@@ -424,10 +424,16 @@ TEST_CASE("program find and audit open") {
     CHECK(call(open_exo(), EXO_IOC_PROGRAM_FIND, &find) == -ENOENT);
     find.reserved = 1;
     CHECK(call(open_exo(), EXO_IOC_PROGRAM_FIND, &find) == -EINVAL);
-    exo_audit_open audit = {.flags = 2, .reserved = 0};
+    exo_audit_open audit = {.flags = 2, .event_bytes = sizeof(exo_audit_event)};
     CHECK(call(open_exo(), EXO_IOC_AUDIT_OPEN, &audit) == -EINVAL);
-    audit = {.flags = 0, .reserved = 1};
-    CHECK(call(open_exo(), EXO_IOC_AUDIT_OPEN, &audit) == -EINVAL);
+    for (uint32_t bytes : {0u, 4097u, UINT32_MAX}) {
+        audit = {.flags = 0, .event_bytes = bytes};
+        CHECK(call(open_exo(), EXO_IOC_AUDIT_OPEN, &audit) == -EINVAL);
+    }
+    for (uint32_t bytes : {1u, 4096u}) {
+        audit = {.flags = 0, .event_bytes = bytes};
+        CHECK(Fd(call(open_exo(), EXO_IOC_AUDIT_OPEN, &audit)));
+    }
 }
 
 TEST_SUITE_END();

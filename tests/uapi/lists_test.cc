@@ -35,8 +35,9 @@ std::vector<Entry> list_all(uint32_t kind, uint32_t per_page, uint32_t volume = 
 }
 
 struct Audit {
-    explicit Audit(uint32_t flags = EXO_AUDIT_FROM_NOW) {
-        exo_audit_open request = {.flags = flags, .reserved = 0};
+    explicit Audit(uint32_t flags = EXO_AUDIT_FROM_NOW,
+                   uint32_t event_bytes = sizeof(exo_audit_event)) {
+        exo_audit_open request = {.flags = flags, .event_bytes = event_bytes};
         fd = Fd(call(open_exo(), EXO_IOC_AUDIT_OPEN, &request));
         REQUIRE(fd);
         REQUIRE(fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0);
@@ -259,6 +260,34 @@ TEST_CASE("a user's failures cannot fill the ring, and none goes uncounted") {
     CHECK(kept + suppressed == kFailures);
     CHECK(kept >= 16);
     CHECK(kept <= 16 * (static_cast<uint64_t>(seconds) + 2));
+}
+
+TEST_CASE("audit events of an older and of a newer caller") {
+    struct Newer {
+        exo_audit_event known;
+        uint64_t more;
+    };
+    constexpr size_t kOlder = offsetof(exo_audit_event, cause);
+    Audit newer(EXO_AUDIT_FROM_NOW, sizeof(Newer));
+    Audit older(EXO_AUDIT_FROM_NOW, kOlder);
+    open_grant(-1);
+    open_grant(-1);
+
+    std::vector<Newer> whole(3);
+    whole[0].more = whole[1].more = ~0ULL;
+    CHECK(read(newer.fd.get(), whole.data(), sizeof(Newer) - 1) == -1);
+    CHECK(errno == EINVAL);
+    REQUIRE(read(newer.fd.get(), whole.data(), 3 * sizeof(Newer)) == 2 * sizeof(Newer));
+    CHECK(whole[1].known.sequence == whole[0].known.sequence + 1);
+    CHECK(whole[1].known.type == EXO_AUDIT_GRANT_DENIED);
+    CHECK(whole[0].more == 0);
+    CHECK(whole[1].more == 0);
+
+    std::vector<uint8_t> cut(2 * kOlder + 1, 0xa5);
+    REQUIRE(read(older.fd.get(), cut.data(), cut.size()) == 2 * kOlder);
+    CHECK(memcmp(&cut[0], &whole[0], kOlder) == 0);
+    CHECK(memcmp(&cut[kOlder], &whole[1], kOlder) == 0);
+    CHECK(cut.back() == 0xa5);
 }
 
 TEST_CASE("an audit reader") {

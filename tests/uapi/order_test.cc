@@ -351,7 +351,7 @@ TEST_CASE("of making a set") {
     CHECK(call(set, resized(EXO_GRANT_TRAVERSE, sizeof(exo_traverse) - 1), buffer.data()) ==
           -EINVAL);
     CHECK(call(set, resized(EXO_GRANT_BATCH, sizeof(exo_batch) - 1), buffer.data()) == -EINVAL);
-    exo_audit_open audit = {};
+    exo_audit_open audit = {.flags = 0, .event_bytes = sizeof(exo_audit_event)};
     Fd trail(call(exo, EXO_IOC_AUDIT_OPEN, &audit));
     REQUIRE(trail);
     CHECK(call(trail, EXO_IOC_AUDIT_OPEN, buffer.data()) == -ENOTTY);

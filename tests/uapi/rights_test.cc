@@ -303,7 +303,7 @@ const Act kActs[] = {
      {0, kP, kP, kP, kP, kP, kP}},
     {"read the audit trail",
      [](const Scene&, Who) {
-         exo_audit_open request = {};
+         exo_audit_open request = {.flags = 0, .event_bytes = sizeof(exo_audit_event)};
          int fd = call(Scene::module_fd(), EXO_IOC_AUDIT_OPEN, &request);
          return fd < 0 ? fd : close(fd);
      },

@@ -72,7 +72,8 @@ void Module::release(uint32_t volume_id, uint32_t grace_ms) const {
 }
 
 unique_fd Module::open_audit(bool from_now) const {
-    return unique_fd(check(exo_audit__open(from_now ? EXO_AUDIT_FROM_NOW : 0)));
+    const uint32_t flags = from_now ? EXO_AUDIT_FROM_NOW : 0;
+    return unique_fd(check(exo_audit__open(flags, sizeof(exo_audit_event))));
 }
 
 const char* pin_state_text(uint32_t state) {

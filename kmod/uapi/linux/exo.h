@@ -302,13 +302,14 @@ struct exo_stats {
 /*
  * EXO_IOC_AUDIT_OPEN: a fd that delivers audit events by read(2), whole struct exo_audit_event
  * only, oldest first; poll works; O_NONBLOCK is honoured. Needs CAP_SYS_ADMIN.
+ * event_bytes is the caller's size of one event; events are cut or zero-filled to it.
  * A reader that falls behind the ring finds the gap in the sequence numbers.
- * Errors: EPERM; EINVAL flags, reserved; EMFILE; ENFILE; ENOMEM. Of read(2): EINVAL no room for one
- * event; EAGAIN; EINTR; EFAULT.
+ * Errors: EPERM; EINVAL flags, or event_bytes 0 or over 4096; EMFILE; ENFILE; ENOMEM. Of read(2):
+ * EINVAL no room for one event; EAGAIN; EINTR; EFAULT.
  */
 struct exo_audit_open {
 	__u32 flags;			/* in: EXO_AUDIT_* */
-	__u32 reserved;
+	__u32 event_bytes;		/* in */
 };
 #define EXO_AUDIT_FROM_NOW	(1U << 0)	/* skip what is already in the ring */
 

@@ -181,7 +181,7 @@ EXO_ASSERT_AT(exo_stats, cached, 160);
 
 EXO_ASSERT_SIZE(exo_audit_open, 8);
 EXO_ASSERT_AT(exo_audit_open, flags, 0);
-EXO_ASSERT_AT(exo_audit_open, reserved, 4);
+EXO_ASSERT_AT(exo_audit_open, event_bytes, 4);
 
 EXO_ASSERT_SIZE(exo_audit_event, 136);
 EXO_ASSERT_AT(exo_audit_event, sequence, 0);

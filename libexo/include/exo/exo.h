@@ -47,10 +47,12 @@ int exo_module__stats(struct exo_stats* stats);
  * it returns non-zero and returns that. volume_id 0: of all volumes. */
 int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
                      int (*each)(const void* entry, void* context), void* context);
-/* A fd for exo_audit__read(). flags: EXO_AUDIT_FROM_NOW. */
-int exo_audit__open(uint32_t flags);
-/* Reads up to `count` events; returns how many. EAGAIN: none now and the fd is non-blocking. */
-int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count);
+/* A fd that delivers the audit trail, by exo_audit__read() or read(2), in events of `event_bytes`.
+ * flags: EXO_AUDIT_FROM_NOW. */
+int exo_audit__open(uint32_t flags, uint32_t event_bytes);
+/* Reads up to `count` events, of the size that the fd was opened with; returns how many. EAGAIN:
+ * none now and the fd is non-blocking. */
+int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count, size_t event_bytes);
 /* Ends a volume whose daemon is gone. */
 int exo_volume__release(uint32_t volume_id, uint32_t grace_ms);
 /* What a user or a cgroup gets of a volume's device that others share. */

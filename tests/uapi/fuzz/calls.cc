@@ -138,7 +138,10 @@ int list(Task& task) {
 }
 
 int audit_open(Task& task) {
-    exo_audit_open request = {.flags = static_cast<uint32_t>(task.random.below(2)), .reserved = 0};
+    exo_audit_open request = {
+        .flags = static_cast<uint32_t>(task.random.below(2)),
+        .event_bytes = task.random.pick<uint32_t>({0, 8, sizeof(exo_audit_event), 200, 4096}),
+    };
     int ret = send_for_fd(task, kDevice, EXO_IOC_AUDIT_OPEN, request, kAudit);
     if (ret > 0 && !task.random.one_in(16)) {
         fcntl(ret, F_SETFL, O_NONBLOCK);

@@ -170,13 +170,13 @@ TEST_CASE("pins, and what is made of them") {
     sweep(
         "EXO_IOC_AUDIT_OPEN",
         [&] {
-            exo_audit_open request = {};
+            exo_audit_open request = {.flags = 0, .event_bytes = sizeof(exo_audit_event)};
             int ret = call(exo, EXO_IOC_AUDIT_OPEN, &request);
             audit = Fd(ret);
             return ret;
         },
         [&] { audit.reset(); });
-    exo_audit_open request = {};
+    exo_audit_open request = {.flags = 0, .event_bytes = sizeof(exo_audit_event)};
     audit = Fd(call(exo, EXO_IOC_AUDIT_OPEN, &request));
     REQUIRE(audit);
     std::vector<exo_audit_event> events(16);
