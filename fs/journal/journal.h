@@ -8,8 +8,7 @@
 //  - a block goes home only after the transaction that changed it is durable in the log;
 //  - the log's tail moves only after everything before it is durable at home;
 //  - what a transaction freed is handed back for reuse only once it is durable (data), or once the
-//  log
-//    can no longer replay over it (metadata);
+//    log can no longer replay over it (metadata);
 //  - data written before a handle began is durable before the handle's transaction is.
 //
 // Locks, in order: commit_mutex_ > meta_ > shard mutexes. A Handle holds meta_ exclusively,

@@ -56,8 +56,7 @@ std::string refusal(int code) {
         case EOPNOTSUPP:
             return "this needs another engine: polled wants a device with poll queues (load nvme "
                    "with poll_queues=N), completion one with a hardware queue, and in a cgroup "
-                   "with "
-                   "the io controller only dispatch will do";
+                   "with the io controller only dispatch will do";
         case EKEYREVOKED:
             return "the grant was revoked";
         case EKEYEXPIRED:
@@ -189,8 +188,7 @@ int exo_grant__batch(int grant_fd, struct exo_traverse* entries, size_t count, s
                 at += batch.count;
                 continue;
             }
-            /* Nothing was started. A grant may be all that a process has: it cannot ask /dev/exo.
-             */
+            // Nothing was started. A grant may be all that a process has: it cannot ask /dev/exo.
             if (errno != E2BIG || batch.count < 2) {
                 return explain_batch(errno, at, at + batch.count);
             }

@@ -380,8 +380,7 @@ void add_lookup(CLI::App& app, Context& context) {
     command->footer(
         "Exit code 1: the key is not there, or an answer differs. Prints for many keys how many "
         "calls into\nthe kernel they took, and how many reads were reissued at the completion "
-        "itself, "
-        "deferred to a\nworker, polled, or dispatched as bios.");
+        "itself, deferred to a\nworker, polled, or dispatched as bios.");
     command->callback([&context, options] {
         context.run = [&context, options] {
             std::vector<std::string> keys = options->keys;

@@ -6,11 +6,10 @@
  *
  * Rules:
  *  - A function returns 0 or a positive answer, or a negative errno. Then exo_last_error() is one
- * line for people: what was wrong, with which object, what to do next.
+ *    line for people: what was wrong, with which object, what to do next.
  *  - Files and grants are file descriptors, owned by the caller and closed with close(2).
- * Everything else is an opaque handle, made by a function with a `**` argument and ended by one
- * ending in
- *    __close or __free, which accept NULL.
+ *    Everything else is an opaque handle, made by a function with a `**` argument and ended by one
+ *    ending in __close or __free, which accept NULL.
  *  - Handles may be used by several threads at once, except builders. Nothing may be in use in
  *    another thread while it is closed.
  *  - Option structures start with their own size (`.size = sizeof(opts)`); NULL means defaults, and

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How the C++ interface answers: a value, or an error with a line for people.
 //
-// All of it is in an inline namespace, so that programs built against different versions, or linked
-// with other parts that are called exo, never take one type for another.
-//
 // The classes live in an inline namespace named after the interface's version, so that a program
 // may link code built against another one, or have its own exo::Error, without the two being mixed
 // up.

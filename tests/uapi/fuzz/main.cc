@@ -374,8 +374,7 @@ class Fuzzer {
         }
         printf(
             "%llu calls by %llu processes (%llu ended by themselves): %llu traversals, %llu "
-            "blocks, "
-            "%llu grants revoked\n",
+            "blocks, %llu grants revoked\n",
             static_cast<unsigned long long>(calls), static_cast<unsigned long long>(started_),
             static_cast<unsigned long long>(crashed_),
             static_cast<unsigned long long>(now.traversals),
