@@ -95,7 +95,7 @@ std::expected<void, std::string> parse_option(std::string_view name, MountReques
                std::ranges::none_of(ignored_prefixes,
                                     [&](auto prefix) { return name.starts_with(prefix); })) {
         return std::unexpected("unknown mount option '" + std::string(name) +
-                               "': exo(8) lists those that exist");
+                               "': exo(1) lists those that exist");
     }
     return {};
 }
