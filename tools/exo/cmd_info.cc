@@ -8,6 +8,27 @@
 
 namespace exo::tool {
 
+namespace {
+
+constexpr struct {
+    uint64_t bit;
+    const char* name;
+} kFeatures[] = {
+    {EXO_FEATURE_DIRECT_ISSUE, "direct issue"},
+    {EXO_FEATURE_POLLED, "polled mode"},
+    {EXO_FEATURE_BLOCKS, "blocks"},
+    {EXO_FEATURE_BATCH, "batches"},
+    {EXO_FEATURE_URING, "io_uring"},
+    {EXO_FEATURE_DERIVE, "derived grants"},
+    {EXO_FEATURE_DISPATCH, "dispatch"},
+    {EXO_FEATURE_FAN_OUT, "fan-out"},
+    {EXO_FEATURE_SETS, "sets"},
+    {EXO_FEATURE_TENANTS, "tenants"},
+    {EXO_FEATURE_FIXED_BUFFERS, "fixed buffers"},
+};
+
+}  // namespace
+
 void add_info(CLI::App& app, Context& context) {
     auto* command = app.add_subcommand("info", "The module's version, features and bounds");
     command->callback([&context] {
@@ -16,11 +37,8 @@ void add_info(CLI::App& app, Context& context) {
             utsname kernel{};
             uname(&kernel);
             Json features = Json::array();
-            if (info.features & EXO_FEATURE_DIRECT_ISSUE) features.push_back("direct issue");
-            if (info.features & EXO_FEATURE_POLLED) features.push_back("polled mode");
-            if (info.features & EXO_FEATURE_BLOCKS) features.push_back("blocks");
-            if (info.features & EXO_FEATURE_BATCH) features.push_back("batches");
-            if (info.features & EXO_FEATURE_URING) features.push_back("io_uring");
+            for (const auto& [bit, name] : kFeatures)
+                if (info.features & bit) features.push_back(name);
             Json object{{"kernel", kernel.release},
                         {"abi_version", info.abi_version},
                         {"features", features},
@@ -31,7 +49,9 @@ void add_info(CLI::App& app, Context& context) {
                         {"max_result_bytes", info.max_result_bytes},
                         {"max_timeout_ms", info.max_timeout_ms},
                         {"max_blocks_bytes", info.max_blocks_bytes},
-                        {"max_batch", info.max_batch}};
+                        {"max_batch", info.max_batch},
+                        {"max_fan_out", info.max_fan_out},
+                        {"max_slots", info.max_slots}};
             if (!context.json) {
                 std::string text;
                 for (const Json& feature : features)

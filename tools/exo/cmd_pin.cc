@@ -50,8 +50,8 @@ void add_unpin(CLI::App& app, Context& context) {
     auto* command =
         app.add_subcommand("unpin", "Revoke all grants on pinned files and let them change again");
     command->add_option("FILE", options->files, "Pinned files")->required();
-    command->add_option("--grace", options->grace_ms,
-                        "Milliseconds that holders of grants get to finish (default 0)");
+    command->add_option("--grace-ms,--grace", options->grace_ms,
+                        "Time for the grants' holders to finish (0)");
     command->footer(
         "Returns when every grant is cut and no read is in flight. Until then the file stays as it "
         "is.");

@@ -72,7 +72,8 @@ void add_release(CLI::App& app, Context& context) {
         "Let go of a device whose daemon is gone: revokes its grants, ends its pins in the module");
     command->add_option("VOLUME", options->volume_id, "Its id, as exo volumes shows it")
         ->required();
-    command->add_option("--grace-ms", options->grace_ms, "Time for the grants' holders to finish");
+    command->add_option("--grace-ms", options->grace_ms,
+                        "Time for the grants' holders to finish (1000)");
     command->callback([&context, options] {
         context.run = [options] {
             Module().release(options->volume_id, options->grace_ms);

@@ -78,6 +78,10 @@ printf 'X' | dd of=damaged bs=1 seek=5000 conv=notrunc status=none
 refuses 1 'damaged: the node at offset 4096 is damaged \(wrong checksum\)' index verify damaged
 
 refuses 2 'exo --help' nonsense
+refuses 2 'mount comes first, and takes no --json' --json mount device "$work"
+refuses 2 'umount comes first, and takes no --json' --json umount
+"$exo" mount --help >out
+grep -q 'nokernel' out || die "exo mount --help does not name its own options"
 refuses 2 'required' lookup
 refuses 2 'KEY' lookup --user index
 refuses 2 'excludes' lookup --user --compare index a
