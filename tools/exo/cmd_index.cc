@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "tools/exo/files.h"
+#include "tools/exo/output.h"
 #include "tools/exo/records.h"
 
 namespace exo::tool {

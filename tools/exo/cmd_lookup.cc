@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "tools/exo/files.h"
+#include "tools/exo/output.h"
 
 namespace exo::tool {
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "tools/exo/files.h"
+#include "tools/exo/output.h"
 
 namespace exo::tool {
 

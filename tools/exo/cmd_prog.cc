@@ -7,6 +7,7 @@
 
 #include "tools/exo/files.h"
 #include "tools/exo/module.h"
+#include "tools/exo/output.h"
 
 namespace exo::tool {
 

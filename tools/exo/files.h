@@ -3,11 +3,10 @@
 #pragma once
 
 #include <exo/file.hpp>
-#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "tools/exo/command.h"
-#include "tools/exo/output.h"
 
 namespace exo::tool {
 
@@ -16,12 +15,5 @@ T take(Result<T> result) {
     if (!result) throw Failure(result.error().message);
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
-
-// Bytes that may not be text, as a member of a JSON object: as they are if they are UTF-8, else
-// NAME_hex.
-void put_bytes(Json& object, const std::string& name, std::string_view bytes);
-
-// Bytes within a line of text: control characters as \xNN.
-std::string printable(std::string_view bytes);
 
 }  // namespace exo::tool

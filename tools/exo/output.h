@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Printing results: the same rows as an aligned table for people or as JSON for programs, and the
-// few formats (sizes, times, UUIDs) that all subcommands share.
+// few formats (sizes, times, UUIDs, bytes) that all subcommands share.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace exo::tool {
@@ -25,6 +26,13 @@ void print_rows(bool json, const Json& rows, const std::vector<Column>& columns,
 
 // Prints one object, a line for each member.
 void print_object(bool json, const Json& object);
+
+// Bytes that may not be text, as a member of a JSON object: as they are if they are UTF-8, else
+// NAME_hex.
+void put_bytes(Json& object, const std::string& name, std::string_view bytes);
+
+// Bytes within a line of text: control characters as \xNN.
+std::string printable(std::string_view bytes);
 
 std::string size_text(uint64_t bytes);         // "4.0 GiB"
 uint64_t parse_size(const std::string& text);  // "512M", "4G", "4096"; throws Failure
