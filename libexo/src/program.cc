@@ -262,16 +262,18 @@ int attach_one(exo_program& program, bpf_map* map, const exo_program_options& op
                         entry.name.c_str(), path.c_str(), errno_text(-error).c_str());
         }
     }
-    int error = exo_program__find(entry.name.c_str(), &entry.id);
-    if (error) return error;
+    // First, so that undo_keep() finds it if its id cannot be had.
     program.attached.push_back(std::move(entry));
-    return 0;
+    Attached& attached = program.attached.back();
+    return exo_program__find(attached.name.c_str(), &attached.id);
 }
 
 // Takes back what was kept when a later program of the object fails.
 void undo_keep(exo_program& program, const exo_program_options& options) {
     if (!(options.flags & EXO_PROGRAM_KEEP)) return;
-    for (Attached& entry : program.attached) bpf_link__unpin(entry.link.get());
+    for (Attached& entry : program.attached) {
+        if (entry.link) bpf_link__unpin(entry.link.get());
+    }
 }
 
 // Parses, loads and attaches. `open` makes the bpf_object with the options it is given.

@@ -39,6 +39,20 @@ chmod 600 $MNT/index
 expect_fail 'Permission denied' as_nobody exo lookup $MNT/index 'key 1'
 chmod 644 $MNT/index
 
+step "the module's bounds, which refusals send people to"
+exo info >"$TMPDIR/info"
+for word in 'derived grants' 'fan-out' 'sets' 'max slots: ' 'max fan out: '; do
+    grep -q "$word" "$TMPDIR/info" || die "exo info lacks '$word': $(cat "$TMPDIR/info")"
+done
+
+step "a program whose id cannot be had is not kept"
+# As seen by the loader alone, /dev/exo is something else.
+# shellcheck disable=SC2016  # for the inner shell
+expect_fail 'does not answer as exo does' unshare -m sh -c \
+    'mount --bind /dev/null /dev/exo && exo prog load "$EXO_BUILD/tests/bpf/test_stride.bpf.o"'
+exo prog load "$EXO_BUILD/tests/bpf/test_stride.bpf.o"
+exo prog unload test_stride
+
 step "a program that the verifier rejects"
 refused=$EXO_BUILD/tests/bpf/refused/unchecked_block.bpf.o
 expect_fail "was rejected by the kernel's verifier: " exo prog load "$refused"
