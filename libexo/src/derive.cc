@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done with grants other than running traversals: weaker ones made of them, taking these
-// back, and sets.
+// Weaker grants made of grants, and taking them back.
 #include <sys/ioctl.h>
 
 #include "error.hpp"
@@ -53,19 +52,6 @@ int explain_revoke(int code) {
     }
 }
 
-int explain_set(int code) {
-    switch (code) {
-        case EBADF:
-            return fail(code, "no set: a descriptor is no grant");
-        case E2BIG:
-            return fail(code, "no set: more grants than the module takes (exo info)");
-        case EINVAL:
-            return fail(code, "no set: it has no grant");
-        default:
-            return fail(code, "no set: %s", errno_text(code).c_str());
-    }
-}
-
 }  // namespace
 
 int exo_grant__derive(int grant_fd, const struct exo_grant_derive* terms) {
@@ -95,17 +81,4 @@ int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke
     if (code == EPERM)
         return fail(code, "cannot revoke grant %llu: needs root (CAP_SYS_ADMIN)", id);
     return explain_revoke(code);
-}
-
-int exo_grant__set(const int* grant_fds, size_t count) {
-    if (count > UINT32_MAX) return explain_set(E2BIG);
-    int fd = exo_module__open();
-    if (fd < 0) return fd;
-    Fd device(fd);
-    static_assert(sizeof(int) == sizeof(__s32));
-    struct exo_set_create request = {};
-    request.grant_fds = reinterpret_cast<uintptr_t>(grant_fds);
-    request.count = static_cast<uint32_t>(count);
-    int set = ioctl(device.get(), EXO_IOC_SET_CREATE, &request);
-    return set < 0 ? explain_set(errno) : set;
 }

@@ -62,11 +62,11 @@ int main(int argc, char** argv) {
     expect_error(whole.derive(terms), ERANGE, "deriving more than there is");
 
     exo::Grant pair[] = {must(exo::Grant::open(file)), must(whole.derive({}))};
-    exo::Grant set = must(exo::Grant::set(pair));
+    exo::Grant set = must(exo::Grant::set_of(pair));
     expect(must(stride(set, program, 0, 3)).cause == EXO_END_DONE, "slot 0 is not read");
     expect(must(stride(set, program, 0, 3, 1)).slot == 1, "slot 1 is not read");
     expect_error(stride(set, program, 0, 3, 2), EINVAL, "a slot that is not there");
-    expect_error(exo::Grant::set({}), EINVAL, "a set of nothing");
+    expect_error(exo::Grant::set_of({}), EINVAL, "a set of nothing");
 
     exo_grant_revoke revoked = must(whole.revoke(0));
     expect(revoked.revoked_grants == 2, "not both derived grants were revoked");

@@ -88,7 +88,7 @@ int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request);
 int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result);
 /* Makes a set of grants, and returns its fd, on which traversals may read all of their files. It
  * keeps the grants open. Slots are numbered in the order given. */
-int exo_grant__set(const int* grant_fds, size_t count);
+int exo_set__create(const int* grant_fds, size_t count);
 
 struct exo_traverse_options {
     size_t size;

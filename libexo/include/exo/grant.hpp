@@ -42,10 +42,10 @@ class Grant {
         return request;
     }
     // Traversals on it may read the files of all, by slot. It keeps them open.
-    static Result<Grant> set(std::span<const Grant> grants) {
+    static Result<Grant> set_of(std::span<const Grant> grants) {
         std::vector<int> fds;
         for (const Grant& grant : grants) fds.push_back(grant.fd());
-        int made = exo_grant__set(fds.data(), fds.size());
+        int made = exo_set__create(fds.data(), fds.size());
         if (made < 0) return last_error(made);
         return Grant(Descriptor(made));
     }
