@@ -3,12 +3,15 @@
 #include <sys/ioctl.h>
 
 #include "error.hpp"
+#include "exo/exo.h"
 #include "fd.hpp"
-#include "grant.hpp"
+#include "sizes.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::give_structure;
+using exo::internal::take_structure;
 
 namespace {
 
@@ -54,17 +57,27 @@ int explain_revoke(int code) {
 
 }  // namespace
 
-int exo_grant__derive(int grant_fd, const struct exo_grant_derive* terms) {
-    struct exo_grant_derive request = *terms;
+int exo_grant__derive(int grant_fd, struct exo_grant_derive* terms, size_t bytes) {
+    struct exo_grant_derive request;
+    int error = take_structure(terms, bytes, request);
+    if (error) return error;
     int fd = ioctl(grant_fd, EXO_GRANT_DERIVE, &request);
-    return fd < 0 ? explain_derive(errno) : fd;
+    if (fd < 0) return explain_derive(errno);
+    give_structure(request, terms, bytes);
+    return fd;
 }
 
-int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request) {
-    return ioctl(grant_fd, EXO_GRANT_REVOKE, request) == 0 ? 0 : explain_revoke(errno);
+int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request, size_t bytes) {
+    struct exo_grant_revoke ours;
+    int error = take_structure(request, bytes, ours);
+    if (error) return error;
+    if (ioctl(grant_fd, EXO_GRANT_REVOKE, &ours) < 0) return explain_revoke(errno);
+    give_structure(ours, request, bytes);
+    return 0;
 }
 
-int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result) {
+int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result,
+                         size_t bytes) {
     int fd = exo_module__open();
     if (fd < 0) return fd;
     Fd device(fd);
@@ -72,7 +85,7 @@ int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke
     request.grant_id = grant_id;
     request.grace_ms = grace_ms;
     if (ioctl(device.get(), EXO_IOC_REVOKE_ID, &request) == 0) {
-        if (result) *result = request;
+        give_structure(request, result, bytes);
         return 0;
     }
     int code = errno;

@@ -35,24 +35,6 @@ int guarded(Body&& body) noexcept {
     }
 }
 
-// Copies the caller's options, whatever version of the structure it was compiled with. A caller
-// that is newer than this library may only leave zero what the library does not know.
-template <typename Options>
-int take_options(const Options* given, Options& options) {
-    options = Options{};
-    if (!given) return 0;
-    const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-    size_t size = given->size;
-    if (size < sizeof(size_t)) return fail(EINVAL, "an options structure without its size");
-    for (size_t i = sizeof(Options); i < size; i++) {
-        if (bytes[i]) return fail(E2BIG, "options that this version of libexo does not know");
-    }
-    auto* copy = reinterpret_cast<unsigned char*>(&options);
-    for (size_t i = 0; i < size && i < sizeof(Options); i++) copy[i] = bytes[i];
-    options.size = sizeof(Options);
-    return 0;
-}
-
 // The first of many errors, with its line, which those after it would replace.
 class FirstError {
   public:

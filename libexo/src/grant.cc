@@ -11,10 +11,12 @@
 
 #include "error.hpp"
 #include "fd.hpp"
+#include "sizes.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::give_structure;
 using exo::internal::guarded;
 using exo::internal::take_options;
 using exo::internal::traverse;
@@ -107,14 +109,21 @@ int exo_grant__open(int file_fd, const struct exo_grant_options* given) {
     request.range_len = options.range_len;
     request.hop_limit = options.hop_limit;
     request.in_flight_limit = options.in_flight_limit;
+    request.weight = options.weight;
+    request.rate_reads = options.rate_reads;
+    request.rate_bytes = options.rate_bytes;
     int grant = ioctl(device.get(), EXO_IOC_GRANT_OPEN, &request);
     return grant < 0 ? explain_grant(errno) : grant;
 }
 
-int exo_grant__info(int grant_fd, struct exo_grant_entry* info) {
-    if (ioctl(grant_fd, EXO_GRANT_INFO, info) == 0) return 0;
-    int code = errno;
-    return fail(code, "cannot ask about the grant: %s", errno_text(code).c_str());
+int exo_grant__info(int grant_fd, struct exo_grant_entry* info, size_t bytes) {
+    struct exo_grant_entry answer = {};
+    if (ioctl(grant_fd, EXO_GRANT_INFO, &answer) < 0) {
+        int code = errno;
+        return fail(code, "cannot ask about the grant: %s", errno_text(code).c_str());
+    }
+    give_structure(answer, info, bytes);
+    return 0;
 }
 
 namespace exo::internal {

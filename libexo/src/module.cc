@@ -12,11 +12,14 @@
 #include "error.hpp"
 #include "exo/exo.h"
 #include "fd.hpp"
+#include "sizes.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::give_structure;
 using exo::internal::guarded;
+using exo::internal::take_structure;
 
 namespace {
 
@@ -79,12 +82,18 @@ int exo_module__open(void) {
     return device.release();
 }
 
-int exo_module__info(struct exo_info* info) {
-    return on_device(EXO_IOC_INFO, info, "ask the module about itself");
+int exo_module__info(struct exo_info* info, size_t bytes) {
+    struct exo_info answer = {};
+    int error = on_device(EXO_IOC_INFO, &answer, "ask the module about itself");
+    if (!error) give_structure(answer, info, bytes);
+    return error;
 }
 
-int exo_module__stats(struct exo_stats* stats) {
-    return on_device(EXO_IOC_STATS, stats, "read the module's statistics");
+int exo_module__stats(struct exo_stats* stats, size_t bytes) {
+    struct exo_stats answer = {};
+    int error = on_device(EXO_IOC_STATS, &answer, "read the module's statistics");
+    if (!error) give_structure(answer, stats, bytes);
+    return error;
 }
 
 int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
@@ -172,16 +181,18 @@ int exo_volume__release(uint32_t volume_id, uint32_t grace_ms) {
     }
 }
 
-int exo_tenant__set(const struct exo_tenant_set* request) {
+int exo_tenant__set(const struct exo_tenant_set* given, size_t bytes) {
+    struct exo_tenant_set request;
+    int error = take_structure(given, bytes, request);
+    if (error) return error;
     int fd = exo_module__open();
     if (fd < 0) return fd;
     Fd device(fd);
-    struct exo_tenant_set copy = *request;
-    if (ioctl(device.get(), EXO_IOC_TENANT_SET, &copy) == 0) return 0;
+    if (ioctl(device.get(), EXO_IOC_TENANT_SET, &request) == 0) return 0;
     int code = errno;
     switch (code) {
         case ENOENT:
-            return fail(code, "no volume %u: see exo volumes", request->volume_id);
+            return fail(code, "no volume %u: see exo volumes", request.volume_id);
         case EINVAL:
             return fail(code, "no such user, or a weight over %u", EXO_WEIGHT_MAX);
         case EPERM:

@@ -22,10 +22,12 @@
 #include "error.hpp"
 #include "exo/exo.h"
 #include "fd.hpp"
+#include "sizes.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
 using exo::internal::Fd;
+using exo::internal::give_structure;
 using exo::internal::guarded;
 using exo::internal::set_error;
 using exo::internal::take_options;
@@ -364,10 +366,12 @@ size_t exo_program__function_count(const struct exo_program* program) {
 }
 
 int exo_program__function(const struct exo_program* program, size_t at,
-                          struct exo_function_info* info) {
+                          struct exo_function_info* info, size_t bytes) {
     if (at >= program->functions.size()) return fail(ENOENT, "no function %zu", at);
     const Function& function = program->functions[at];
-    *info = {function.name.c_str(), function.instructions, function.verified};
+    const exo_function_info answer = {function.name.c_str(), function.instructions,
+                                      function.verified};
+    give_structure(answer, info, bytes);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 // Hands out less than it has, as an application would: derives a narrow grant, puts grants into a
 // set, takes the derived one back. Usage: exo_hand_out FILE PROGRAM, where FILE is pinned and
 // PROGRAM the name of one that reads on at a stride (tests/bpf/test_stride.bpf.c), attached.
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -40,6 +41,30 @@ exo::Result<exo_outcome> stride(const exo::Grant& grant, uint32_t program, uint6
     return grant.traverse(program, options);
 }
 
+// What a program knows of a structure is all that is written of it.
+void speak_c(const exo::Grant& whole) {
+    exo_grant_derive plain = {};
+    const int derived = exo_grant__derive(whole.fd(), &plain, sizeof(plain));
+    if (derived < 0) die(exo_last_error());
+    const exo::Grant child{exo::Descriptor(derived)};
+    expect(plain.grant_id == must(child.info()).grant_id, "it has another number");
+    exo_grant_entry entry = {};
+    entry.ino = UINT64_MAX;
+    if (exo_grant__info(derived, &entry, offsetof(exo_grant_entry, ino)) < 0) die(exo_last_error());
+    expect(entry.grant_id == plain.grant_id && entry.ino == UINT64_MAX, "more was written");
+    must(child.revoke(0, EXO_REVOKE_SELF));
+}
+
+void ask_for_more(const exo::File& file) {
+    exo_grant_options favoured = {};
+    favoured.weight = 300;
+    favoured.rate_reads = 1000;
+    favoured.rate_bytes = 1 << 30;
+    const exo_grant_entry given = must(must(exo::Grant::open(file, favoured)).info());
+    expect(given.weight == 300 && given.rate_reads == 1000 && given.rate_bytes == 1 << 30,
+           "weight and rates are not those asked for");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -60,6 +85,9 @@ int main(int argc, char** argv) {
     expect_error(narrow.derive(terms), EACCES, "deriving from one that may not");
     terms.range_len = uint64_t{1} << 40;
     expect_error(whole.derive(terms), ERANGE, "deriving more than there is");
+
+    speak_c(whole);
+    ask_for_more(file);
 
     exo::Grant pair[] = {must(exo::Grant::open(file)), must(whole.derive({}))};
     exo::Grant set = must(exo::Grant::set_of(pair));

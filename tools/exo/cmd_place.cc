@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: MIT
 // exo place: says where the blocks that a file is going to get should lie.
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <iostream>
 #include <memory>
-#include <optional>
+#include <system_error>
 
 #include "tools/exo/files.h"
 
 namespace exo::tool {
 
 namespace {
-std::string reason(int code) {
-    switch (code) {
-        case EINVAL:
-            return "that is outside of the file system";
-        case EISDIR:
-            return "is a directory";
-        case ENOTTY:
-            return "not on an exo mount";
-        default:
-            return std::generic_category().message(code);
-    }
-}
 
 // The file to be placed. One that was made for it goes again where placing it fails.
 class Target {
@@ -36,7 +22,7 @@ class Target {
     }
     Target(const Target&) = delete;
     Target& operator=(const Target&) = delete;
-    int fd() const { return file_.fd(); }
+    const File& file() const { return file_; }
     void keep() { made_ = false; }
 
   private:
@@ -52,6 +38,7 @@ class Target {
     bool made_ = false;
     const File file_;
 };
+
 }  // namespace
 
 void add_place(CLI::App& app, Context& context) {
@@ -72,21 +59,20 @@ void add_place(CLI::App& app, Context& context) {
         "keep it open,\nor write soon.");
     command->callback([&context, options] {
         context.run = [options] {
-            Target file(options->file);
-            exo_file_place place{options->offset, 0, 0};
-            std::optional<File> other;
-            if (!options->near.empty()) {
-                other = take(File::open(options->near));
+            Target target(options->file);
+            if (options->near.empty()) {
+                take(target.file().place(options->offset));
+            } else {
+                // Open until it is placed: only then is it sure to be there.
+                const File other = take(File::open(options->near));
                 struct stat here, there;
-                if (fstat(file.fd(), &here) != 0 || fstat(other->fd(), &there) != 0)
-                    throw Failure(options->near + ": " + reason(errno));
+                if (fstat(target.file().fd(), &here) != 0 || fstat(other.fd(), &there) != 0)
+                    throw Failure(options->near + ": " + std::generic_category().message(errno));
                 if (here.st_dev != there.st_dev)
                     throw Failure(options->near + ": not on the file system of " + options->file);
-                place = {there.st_ino, EXO_PLACE_NEAR, 0};
+                take(target.file().place(there.st_ino, EXO_PLACE_NEAR));
             }
-            if (ioctl(file.fd(), EXO_FILE_PLACE, &place) != 0)
-                throw Failure(options->file + ": " + reason(errno));
-            file.keep();
+            target.keep();
             return kExitOk;
         };
     });

@@ -30,13 +30,13 @@ std::vector<Entry> list(uint32_t kind) {
 
 exo_info Module::info() const {
     exo_info info{};
-    check(exo_module__info(&info));
+    check(exo_module__info(&info, sizeof(info)));
     return info;
 }
 
 exo_stats Module::stats() const {
     exo_stats stats{};
-    check(exo_module__stats(&stats));
+    check(exo_module__stats(&stats, sizeof(stats)));
     return stats;
 }
 
@@ -58,12 +58,12 @@ std::vector<exo_tenant_entry> Module::tenants() const {
 }
 
 void Module::set_tenant(const exo_tenant_set& request) const {
-    check(exo_tenant__set(&request));
+    check(exo_tenant__set(&request, sizeof(request)));
 }
 
 exo_revoke_id Module::revoke(uint64_t grant_id, uint32_t grace_ms) const {
     exo_revoke_id result = {};
-    check(exo_grant__revoke_id(grant_id, grace_ms, &result));
+    check(exo_grant__revoke_id(grant_id, grace_ms, &result, sizeof(result)));
     return result;
 }
 

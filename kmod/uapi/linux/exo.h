@@ -9,7 +9,8 @@
  *  - structures only ever grow at the end. An ioctl's command carries the caller's size; a smaller
  *    one than the module's is completed with zeros, a larger one is accepted only if the part that
  *    the module does not know is zero (-E2BIG otherwise), and one smaller than the first published
- *    size is refused (-EINVAL);
+ *    size is refused (-EINVAL). struct exo_outcome, exo_block_header, exo_extent and
+ *    exo_file_extent, which stand in arrays or behind bare addresses, never grow;
  *  - an ioctl number that a file descriptor does not know is -ENOTTY.
  * Errors that follow from these rules are not said again below. docs/ABI.md has the others in the
  * order of the checks.

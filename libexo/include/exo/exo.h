@@ -12,8 +12,12 @@
  *    ending in __close or __free, which accept NULL.
  *  - Handles may be used by several threads at once, except builders. Nothing may be in use in
  *    another thread while it is closed.
- *  - Option structures start with their own size (`.size = sizeof(opts)`); NULL means defaults, and
- * so does a zero in any member. They grow at the end.
+ *  - Structures grow at the end, and the program says how large they are to it. Option structures
+ *    and struct exo_lookup start with their own size (`.size = sizeof(opts)`); of all others it is
+ *    an argument (`bytes` = `sizeof(info)`). Nothing is written past it. What the program knows and
+ *    the library does not is zero in answers, and must be zero in requests (E2BIG). struct
+ *    exo_outcome and struct exo_index_query never grow.
+ *  - NULL for options means defaults, and so does a zero in any member.
  *  - Nothing here prints, and no C++ exception gets out.
  */
 #ifndef EXO_EXO_H
@@ -40,8 +44,8 @@ const char* exo_last_error_detail(void);
  * not loaded, EPROTO: another interface version, ENOSYS: a kernel older than 6.12 without the
  * module. */
 int exo_module__open(void);
-int exo_module__info(struct exo_info* info);
-int exo_module__stats(struct exo_stats* stats);
+int exo_module__info(struct exo_info* info, size_t bytes);
+int exo_module__stats(struct exo_stats* stats, size_t bytes);
 /* Calls `each` for every object of a kind (EXO_LIST_*), with an entry of `entry_bytes`; stops when
  * it returns non-zero and returns that. volume_id 0: of all volumes. */
 int exo_module__list(uint32_t kind, uint32_t entry_bytes, uint32_t volume_id,
@@ -55,17 +59,21 @@ int exo_audit__read(int audit_fd, struct exo_audit_event* events, size_t count, 
 /* Ends a volume whose daemon is gone. */
 int exo_volume__release(uint32_t volume_id, uint32_t grace_ms);
 /* What a user or a cgroup gets of a volume's device that others share. */
-int exo_tenant__set(const struct exo_tenant_set* request);
+int exo_tenant__set(const struct exo_tenant_set* request, size_t bytes);
 
 /* ---- files on an exo mount */
 
-int exo_file__info(int fd, struct exo_file_info* info);
+int exo_file__info(int fd, struct exo_file_info* info, size_t bytes);
 /* flags: EXO_PIN_PERSISTENT; without it the pin ends when this open file is closed. */
 int exo_file__pin(int fd, uint32_t flags);
 /* Returns when every grant is cut and no read is in flight. `result` may be NULL. */
-int exo_file__unpin(int fd, uint32_t grace_ms, struct exo_file_unpin* result);
+int exo_file__unpin(int fd, uint32_t grace_ms, struct exo_file_unpin* result, size_t bytes);
 /* Extents at or after map->start_offset; repeat from the end of the last until map->count is 0. */
-int exo_file__map(int fd, struct exo_file_map* map);
+int exo_file__map(int fd, struct exo_file_map* map, size_t bytes);
+/* Where blocks that the file gets from now on should lie: from byte `where` of the device on, or
+ * with flags EXO_PLACE_NEAR behind the data of the file with that inode number, which somebody has
+ * open. A hint. The file must be open for writing. */
+int exo_file__place(int fd, uint64_t where, uint32_t flags);
 
 /* ---- grants and traversals */
 
@@ -75,17 +83,22 @@ struct exo_grant_options {
     uint64_t range_len; /* 0: to the end of the file */
     uint32_t hop_limit;
     uint32_t in_flight_limit;
+    uint32_t weight;     /* beside the other grants of the same tenant */
+    uint32_t rate_reads; /* in a second; 0: no limit */
+    uint64_t rate_bytes;
 };
 /* Exchanges a fd open for reading for a grant fd, which is returned. The file must be pinned. */
 int exo_grant__open(int file_fd, const struct exo_grant_options* options);
-int exo_grant__info(int grant_fd, struct exo_grant_entry* info);
-/* Makes a weaker grant of a grant, and returns its fd. What is 0 in `terms` stays as it is. */
-int exo_grant__derive(int grant_fd, const struct exo_grant_derive* terms);
+int exo_grant__info(int grant_fd, struct exo_grant_entry* info, size_t bytes);
+/* Makes a weaker grant of a grant, and returns its fd. What is 0 in `terms` stays as it is;
+ * terms->grant_id is filled in. */
+int exo_grant__derive(int grant_fd, struct exo_grant_derive* terms, size_t bytes);
 /* Takes back what was derived from it, with EXO_REVOKE_SELF in flags the grant itself as well.
  * Returns when nothing more is read through any of them. */
-int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request);
+int exo_grant__revoke(int grant_fd, struct exo_grant_revoke* request, size_t bytes);
 /* The same of any grant, itself included, by its id. Needs CAP_SYS_ADMIN. `result` may be NULL. */
-int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result);
+int exo_grant__revoke_id(uint64_t grant_id, uint32_t grace_ms, struct exo_revoke_id* result,
+                         size_t bytes);
 /* Makes a set of grants, and returns its fd, on which traversals may read all of their files. It
  * keeps the grants open. Slots are numbered in the order given. */
 int exo_set__create(const int* grant_fds, size_t count);
@@ -154,7 +167,7 @@ struct exo_function_info {
 };
 size_t exo_program__function_count(const struct exo_program* program);
 int exo_program__function(const struct exo_program* program, size_t at,
-                          struct exo_function_info* info);
+                          struct exo_function_info* info, size_t bytes);
 /* Detaches what was not kept. */
 void exo_program__close(struct exo_program* program);
 /* Id of an attached program, whoever attached it. */
@@ -200,9 +213,9 @@ int exo_index_builder__new(const struct exo_index_builder_options* options,
 int exo_index_builder__add(struct exo_index_builder* builder, const void* key, size_t key_len,
                            const void* value, size_t value_len);
 /* Writes the index to a fd open for writing on an empty file, and syncs it. The builder is empty
- * then. EEXIST: a key occurs twice, and duplicates are errors. */
+ * then. EEXIST: a key occurs twice, and duplicates are errors. `info` may be NULL. */
 int exo_index_builder__finish(struct exo_index_builder* builder, int fd,
-                              struct exo_index_info* info);
+                              struct exo_index_info* info, size_t bytes);
 void exo_index_builder__free(struct exo_index_builder* builder);
 
 /* ---- index files: look up */
@@ -242,12 +255,12 @@ struct exo_lookup {
  * mode a grant on the whole file is opened as well; it lives as long as the handle. */
 int exo_index__open(int fd, const struct exo_index_options* options, struct exo_index** index);
 void exo_index__close(struct exo_index* index);
-int exo_index__info(const struct exo_index* index, struct exo_index_info* info);
+int exo_index__info(const struct exo_index* index, struct exo_index_info* info, size_t bytes);
 /* 1: found, 0: no such key. EBADMSG: a node is damaged. */
 int exo_index__lookup(const struct exo_index* index, const void* key, size_t key_len,
                       struct exo_lookup* lookup);
 
-/* One of many keys. Arrays of these: this structure never grows. */
+/* One of many keys. */
 struct exo_index_query {
     const void* key;
     size_t key_len;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A file on an exo mount: pin it, unpin it, see where it lies.
+// A file on an exo mount: pin it, unpin it, see and say where it lies.
 #pragma once
 
 #include <fcntl.h>
@@ -50,7 +50,7 @@ class File {
 
     Result<exo_file_info> info() const {
         exo_file_info info = {};
-        if (auto done = named(exo_file__info(fd(), &info)); !done) {
+        if (auto done = named(exo_file__info(fd(), &info, sizeof(info))); !done) {
             return std::unexpected(done.error());
         }
         return info;
@@ -58,7 +58,7 @@ class File {
     Result<> pin(uint32_t flags) const { return named(exo_file__pin(fd(), flags)); }
     Result<exo_file_unpin> unpin(uint32_t grace_ms) const {
         exo_file_unpin result = {};
-        if (auto done = named(exo_file__unpin(fd(), grace_ms, &result)); !done) {
+        if (auto done = named(exo_file__unpin(fd(), grace_ms, &result, sizeof(result))); !done) {
             return std::unexpected(done.error());
         }
         return result;
@@ -68,7 +68,7 @@ class File {
         std::vector<exo_file_extent> extents;
         exo_file_map page = {};
         do {
-            if (auto done = named(exo_file__map(fd(), &page)); !done) {
+            if (auto done = named(exo_file__map(fd(), &page, sizeof(page))); !done) {
                 return std::unexpected(done.error());
             }
             extents.insert(extents.end(), page.extents, page.extents + page.count);
@@ -77,6 +77,11 @@ class File {
             }
         } while (page.count);
         return extents;
+    }
+
+    // A hint where its next blocks should lie: see exo_file__place().
+    Result<> place(uint64_t where, uint32_t flags = 0) const {
+        return named(exo_file__place(fd(), where, flags));
     }
 
   private:

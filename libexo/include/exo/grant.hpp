@@ -24,12 +24,13 @@ class Grant {
     int fd() const { return fd_.get(); }
     Result<exo_grant_entry> info() const {
         exo_grant_entry entry = {};
-        if (int error = exo_grant__info(fd(), &entry); error < 0) return last_error(error);
+        int error = exo_grant__info(fd(), &entry, sizeof(entry));
+        if (error < 0) return last_error(error);
         return entry;
     }
     // A weaker one: a narrower range, fewer rights, lower limits, one program, an end.
-    Result<Grant> derive(const exo_grant_derive& terms) const {
-        int derived = exo_grant__derive(fd(), &terms);
+    Result<Grant> derive(exo_grant_derive terms) const {
+        int derived = exo_grant__derive(fd(), &terms, sizeof(terms));
         if (derived < 0) return last_error(derived);
         return Grant(Descriptor(derived));
     }
@@ -38,7 +39,8 @@ class Grant {
         exo_grant_revoke request = {};
         request.grace_ms = grace_ms;
         request.flags = flags;
-        if (int error = exo_grant__revoke(fd(), &request); error < 0) return last_error(error);
+        int error = exo_grant__revoke(fd(), &request, sizeof(request));
+        if (error < 0) return last_error(error);
         return request;
     }
     // Traversals on it may read the files of all, by slot. It keeps them open.

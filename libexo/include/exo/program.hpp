@@ -37,7 +37,7 @@ class Program {
     std::vector<exo_function_info> functions() const {
         std::vector<exo_function_info> all(exo_program__function_count(program_.get()));
         for (size_t at = 0; at < all.size(); at++) {
-            exo_program__function(program_.get(), at, &all[at]);
+            exo_program__function(program_.get(), at, &all[at], sizeof(all[at]));
         }
         return all;
     }

@@ -18,10 +18,14 @@
 #include "error.hpp"
 #include "exo/exo.h"
 #include "exo_index.h"
+#include "info.hpp"
+#include "sizes.hpp"
 
 using exo::internal::errno_text;
 using exo::internal::fail;
+using exo::internal::give_structure;
 using exo::internal::guarded;
+using exo::internal::info_of;
 using exo::internal::node_checksum;
 using exo::internal::take_options;
 
@@ -439,7 +443,7 @@ int exo_index_builder__add(struct exo_index_builder* builder, const void* key, s
 }
 
 int exo_index_builder__finish(struct exo_index_builder* builder, int fd,
-                              struct exo_index_info* info) {
+                              struct exo_index_info* info, size_t bytes) {
     return guarded([&] {
         struct stat status;
         if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size != 0) {
@@ -468,23 +472,9 @@ int exo_index_builder__finish(struct exo_index_builder* builder, int fd,
             return fail(code, "cannot sync the index: %s", errno_text(code).c_str());
         }
         builder->clear();
-        if (info) {
-            *info = {};
-            info->build_id = build_id;
-            info->file_bytes = header.file_bytes;
-            info->records = header.records;
-            info->duplicates = static_cast<uint64_t>(left_out);
-            info->key_bytes = header.key_bytes;
-            info->value_bytes = header.value_bytes;
-            info->leaf_nodes = header.leaf_nodes;
-            info->inner_nodes = header.inner_nodes;
-            info->overflow_nodes = header.overflow_nodes;
-            info->root_offset = header.root_offset;
-            info->depth = header.root_level + 1;
-            info->node_bytes = EXO_INDEX_NODE_BYTES;
-            info->max_key_bytes = header.max_key_bytes;
-            info->max_value_bytes = header.max_value_bytes;
-        }
+        exo_index_info made = info_of(header);
+        made.duplicates = static_cast<uint64_t>(left_out);
+        give_structure(made, info, bytes);
         return 0;
     });
 }

@@ -13,7 +13,9 @@
 #include "crc32c.hpp"
 #include "error.hpp"
 #include "exo_btree.bpf.h"
+#include "info.hpp"
 #include "kernel_lookup.hpp"
+#include "sizes.hpp"
 
 using exo::internal::damaged;
 using exo::internal::errno_text;
@@ -21,7 +23,9 @@ using exo::internal::fail;
 using exo::internal::Fd;
 using exo::internal::FirstError;
 using exo::internal::give_lookup;
+using exo::internal::give_structure;
 using exo::internal::guarded;
+using exo::internal::info_of;
 using exo::internal::lookup_kernel;
 using exo::internal::lookup_kernel_batch;
 using exo::internal::node_checksum;
@@ -73,9 +77,8 @@ int take_lookup(const exo_lookup* given, exo_lookup& lookup) {
 
 void give_lookup(exo_lookup& lookup, exo_lookup* given) {
     if (!given) return;
-    size_t size = std::min(given->size, sizeof(lookup));
     lookup.size = given->size;
-    memcpy(given, &lookup, size);
+    give_structure(lookup, given, given->size);
 }
 
 int damaged(const exo_index& index, uint64_t offset, const char* what) {
@@ -163,23 +166,6 @@ int read_header(exo_index& index) {
     return 0;
 }
 
-void set_info(const exo_index_header& header, exo_index_info& info) {
-    info = {};
-    info.build_id = header.node.build_id;
-    info.file_bytes = header.file_bytes;
-    info.records = header.records;
-    info.key_bytes = header.key_bytes;
-    info.value_bytes = header.value_bytes;
-    info.leaf_nodes = header.leaf_nodes;
-    info.inner_nodes = header.inner_nodes;
-    info.overflow_nodes = header.overflow_nodes;
-    info.root_offset = header.root_offset;
-    info.depth = header.root_level + 1;
-    info.node_bytes = header.node_bytes;
-    info.max_key_bytes = header.max_key_bytes;
-    info.max_value_bytes = header.max_value_bytes;
-}
-
 // Goes down to the leaf where a key belongs.
 int descend(const exo_index& index, const PaddedKey& key, bool checksum, NodeBuffer& buffer,
             exo_btree_place& place, uint32_t& hops) {
@@ -253,8 +239,8 @@ void exo_index__close(struct exo_index* index) {
     delete index;
 }
 
-int exo_index__info(const struct exo_index* index, struct exo_index_info* info) {
-    set_info(index->header, *info);
+int exo_index__info(const struct exo_index* index, struct exo_index_info* info, size_t bytes) {
+    give_structure(info_of(index->header), info, bytes);
     return 0;
 }
 

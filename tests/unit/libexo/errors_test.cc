@@ -25,9 +25,73 @@ TEST_CASE("options of an older caller are completed, of a newer one accepted whi
     exo_index_builder__free(builder);
     newer.unknown = 1;
     CHECK(exo_index_builder__new(&newer.known, &builder) == -E2BIG);
-    CHECK(std::strstr(exo_last_error(), "does not know") != nullptr);
+    CHECK(std::strstr(exo_last_error(), "this version of libexo") != nullptr);
     newer.known.size = 3;
     CHECK(exo_index_builder__new(&newer.known, &builder) == -EINVAL);
+}
+
+TEST_CASE("answers are cut for an older caller and filled up with zeros for a newer one") {
+    exo_index_builder* builder = nullptr;
+    REQUIRE(exo_index_builder__new(nullptr, &builder) == 0);
+    REQUIRE(exo_index_builder__add(builder, "key", 3, "value", 5) == 0);
+    exo::File file = memory_file();
+    // To the older caller the structure ends before `duplicates`.
+    constexpr size_t kOlder = offsetof(exo_index_info, duplicates);
+    exo_index_info info;
+    memset(&info, 0xa5, sizeof info);
+    REQUIRE(exo_index_builder__finish(builder, file.fd(), &info, kOlder) == 0);
+    exo_index_builder__free(builder);
+    CHECK(info.records == 1);
+    CHECK(info.duplicates == 0xa5a5a5a5a5a5a5a5);
+    CHECK(info.max_value_bytes == 0xa5a5a5a5);
+
+    exo_index* index = nullptr;
+    REQUIRE(exo_index__open(file.fd(), nullptr, &index) == 0);
+    memset(&info, 0xa5, sizeof info);
+    REQUIRE(exo_index__info(index, &info, kOlder) == 0);
+    CHECK(info.records == 1);
+    CHECK(info.duplicates == 0xa5a5a5a5a5a5a5a5);
+    struct {
+        exo_index_info known;
+        uint64_t unknown;
+        uint64_t behind;
+    } newer;
+    memset(&newer, 0xa5, sizeof newer);
+    REQUIRE(exo_index__info(index, &newer.known, offsetof(decltype(newer), behind)) == 0);
+    CHECK(newer.known.records == 1);
+    CHECK(newer.known.max_value_bytes == 5);
+    CHECK(newer.unknown == 0);
+    CHECK(newer.behind == 0xa5a5a5a5a5a5a5a5);
+    exo_index__close(index);
+}
+
+// Calls with a request of a newer caller, who asks for what is not known if `asked` is not 0.
+template <typename Request, typename Call>
+int newer_request(uint64_t asked, Call call) {
+    struct {
+        Request known;
+        uint64_t unknown;
+    } newer = {};
+    newer.unknown = asked;
+    return call(&newer.known, sizeof newer);
+}
+
+TEST_CASE("requests of a newer caller are taken while what is not known is zero") {
+    auto derive = [](exo_grant_derive* terms, size_t bytes) {
+        return exo_grant__derive(-1, terms, bytes);
+    };
+    CHECK(newer_request<exo_grant_derive>(0, derive) == -EBADF);
+    CHECK(newer_request<exo_grant_derive>(1, derive) == -E2BIG);
+    CHECK(std::strstr(exo_last_error(), "this version of libexo") != nullptr);
+    auto revoke = [](exo_grant_revoke* request, size_t bytes) {
+        return exo_grant__revoke(-1, request, bytes);
+    };
+    CHECK(newer_request<exo_grant_revoke>(0, revoke) == -EBADF);
+    CHECK(newer_request<exo_grant_revoke>(1, revoke) == -E2BIG);
+    auto map = [](exo_file_map* page, size_t bytes) { return exo_file__map(-1, page, bytes); };
+    CHECK(newer_request<exo_file_map>(0, map) == -EBADF);
+    CHECK(newer_request<exo_file_map>(1, map) == -E2BIG);
+    CHECK(newer_request<exo_tenant_set>(1, exo_tenant__set) == -E2BIG);
 }
 
 TEST_CASE("reserved members and unknown values are refused") {
@@ -85,12 +149,15 @@ TEST_CASE("without the module, what needs it says how to get it") {
     CHECK_FALSE(exo::Index::open(file, options));
 }
 
-TEST_CASE("files off an exo mount cannot be pinned or mapped") {
+TEST_CASE("files off an exo mount cannot be pinned, mapped or placed") {
     exo::File file = memory_file();
     auto pinned = file.pin(EXO_PIN_PERSISTENT);
     REQUIRE_FALSE(pinned);
     CHECK(pinned.error().message.find("is not on an exo mount") != std::string::npos);
     CHECK_FALSE(file.map());
+    auto placed = file.place(4096);
+    REQUIRE_FALSE(placed);
+    CHECK(placed.error().message.find("is not on an exo mount") != std::string::npos);
 }
 
 TEST_CASE("objects that hold no program are told apart") {

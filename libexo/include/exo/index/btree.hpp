@@ -33,7 +33,7 @@ class IndexBuilder {
     }
     Result<exo_index_info> finish(const File& file) {
         exo_index_info info = {};
-        int error = exo_index_builder__finish(builder_.get(), file.fd(), &info);
+        int error = exo_index_builder__finish(builder_.get(), file.fd(), &info, sizeof(info));
         if (error < 0) {
             return std::unexpected(Error{-error, file.path() + ": " + exo_last_error(), {}});
         }
@@ -61,7 +61,7 @@ class Index {
     }
     exo_index_info info() const {
         exo_index_info info = {};
-        exo_index__info(index_.get(), &info);
+        exo_index__info(index_.get(), &info, sizeof(info));
         return info;
     }
     // The value, or nothing if there is no such key. `how` receives the hops it took.
