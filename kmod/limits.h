@@ -10,9 +10,12 @@
 #define EXO_DEFAULT_HOPS		256U
 #define EXO_MAX_HOPS			65536U
 
-/* One read: fits the segment limits of every driver that is accepted at attach. */
-#define EXO_MAX_HOP_BYTES		65536U
+/*
+ * Room for the blocks of one read: 64 KiB that begin at any byte touch one block more. Each read of a
+ * traversal has a buffer of that size at most.
+ */
 #define EXO_MAX_LOGICAL_BLOCK_BYTES	4096U
+#define EXO_MAX_HOP_BYTES		(65536U + EXO_MAX_LOGICAL_BLOCK_BYTES)
 
 #define EXO_MAX_ARGS_BYTES		4096U
 #define EXO_MAX_RESULT_BYTES		65536U

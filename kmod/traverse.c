@@ -132,8 +132,8 @@ static int make_areas(struct exo_traversal *t, const struct exo_traverse *arg)
 }
 
 /*
- * Physically contiguous and aligned to its size, as slab objects of a power of two are too; a page for
- * less than that would take longer to zero than all else together. Zeroed, because a device that
+ * Physically contiguous and aligned to the power of two that it fits into, as slab objects of that size
+ * are, too; a page for less than that would take longer to zero than all else together. Zeroed, because a device that
  * answers short must not show what it held before.
  */
 static u8 *make_buffer(u32 bytes)

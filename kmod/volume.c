@@ -11,8 +11,10 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/magic.h>
 #include <linux/major.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -243,18 +245,18 @@ static void read_geometry(struct exo_volume *volume)
 {
 	struct block_device *bdev = volume->bdev;
 	struct request_queue *queue = bdev_get_queue(bdev);
+	const u64 most_bytes = roundup_pow_of_two(EXO_MAX_HOP_BYTES);
 	u64 segment_bytes = queue_max_segment_size(queue);
 	u64 read_bytes;
 
 	/*
-	 * A read's buffer is one physically contiguous and naturally aligned run of at most
-	 * EXO_MAX_HOP_BYTES, so segments follow from these two limits and the place in the buffer
-	 * alone. A boundary below a page is impossible.
+	 * A read's buffer is one physically contiguous run, aligned to the power of two that it fits
+	 * into. So are segments that are a power of two themselves and begin at multiples of it: they
+	 * cross no boundary, and those that the block layer makes, which begin where a piece does, are
+	 * not more. A boundary below a page is impossible.
 	 */
-	segment_bytes = min3(segment_bytes, (u64)queue_segment_boundary(queue) + 1,
-			     (u64)EXO_MAX_HOP_BYTES);
-	if (!segment_bytes)
-		segment_bytes = EXO_MAX_HOP_BYTES;
+	segment_bytes = min_not_zero(segment_bytes, (u64)queue_segment_boundary(queue) + 1);
+	segment_bytes = min(rounddown_pow_of_two(segment_bytes), most_bytes);
 	volume->segments_bytes = segment_bytes * queue_max_segments(queue);
 	read_bytes = min3(volume->segments_bytes, (u64)queue_max_sectors(queue) << SECTOR_SHIFT,
 			  (u64)EXO_MAX_HOP_BYTES);

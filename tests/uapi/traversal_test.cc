@@ -401,7 +401,7 @@ TEST_CASE("the order of checks before a traversal starts") {
         {"room for blocks, and no flag", [](exo_traverse& t) { t.blocks_len = 1; }, -EINVAL},
         {"hop_bytes 0", [](exo_traverse& t) { t.hop_bytes = 0; }, -EINVAL},
         {"hop_bytes odd", [](exo_traverse& t) { t.hop_bytes = 4097; }, -EINVAL},
-        {"hop_bytes over the maximum", [](exo_traverse& t) { t.hop_bytes = 65536 + 4096; },
+        {"hop_bytes over the maximum", [](exo_traverse& t) { t.hop_bytes = 65536 + 2 * 4096; },
          -EINVAL},
         {"hop_bytes that overflows", [](exo_traverse& t) { t.hop_bytes = 0xfffff000; }, -EINVAL},
         {"args_len", [](exo_traverse& t) { t.args_len = 4097; }, -E2BIG},

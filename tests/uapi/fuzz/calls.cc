@@ -405,7 +405,7 @@ exo_traverse make_traverse(Task& task) {
     exo_traverse request = {};
     request.program_id = task.process.shared.programs[random.below(kMaxPrograms)];
     request.start_offset = random.below(8) * kBlock + (random.one_in(4) ? random.below(kBlock) : 0);
-    request.hop_bytes = random.pick<uint32_t>({512, 4096, 4096, 8192, 65536});
+    request.hop_bytes = random.pick<uint32_t>({512, 4096, 4096, 8192, 65536, 69632, 73728});
     request.hop_limit = random.pick<uint32_t>({0, 1, 5, 50, 500});
     request.timeout_ms = random.pick<uint32_t>({0, 1, 5, 20, 100});
     request.args = address(task.args.data());
