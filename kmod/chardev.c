@@ -32,7 +32,8 @@ static int info(struct exo_ioctl_call *call)
 		.features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
 			    EXO_FEATURE_DERIVE | EXO_FEATURE_DISPATCH | EXO_FEATURE_FAN_OUT |
 			    EXO_FEATURE_SETS | EXO_FEATURE_TENANTS | EXO_FEATURE_FIXED_BUFFERS |
-			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING : 0) |
+			    (IS_ENABLED(CONFIG_IO_URING) ? EXO_FEATURE_URING | EXO_FEATURE_CANCEL :
+							   0) |
 			    (exo_request_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
 		.max_hops = EXO_MAX_HOPS,

@@ -9,6 +9,8 @@
  * registered with the ring: these are pages, and good for whoever completes the command.
  */
 #include <linux/io_uring/cmd.h>
+#include <linux/io_uring_types.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -128,10 +130,70 @@ static void tell_nobody(struct exo_traversal *t)
 {
 }
 
+/* ---- cancellation ---- */
+
 static int cancel(struct io_uring_cmd *cmd)
 {
 	WRITE_ONCE(command_of(cmd)->traversal->cancel, true);
 	return 0;
+}
+
+/* Cancels a request of the ring if it is a traversal that is meant; returns how many that is. */
+static u32 cancel_if_meant(struct io_kiocb *req, const struct io_uring_cmd *by,
+			   const struct exo_uring_cancel *arg)
+{
+	if (req->opcode != IORING_OP_URING_CMD || req->file != by->file ||
+	    (!(arg->flags & EXO_CANCEL_ALL) && req->cqe.user_data != arg->user_data))
+		return 0;
+	cancel(io_kiocb_to_cmd(req, struct io_uring_cmd));
+	return 1;
+}
+
+/*
+ * What io_uring would do for IORING_OP_ASYNC_CANCEL, if that knew commands. A ring keeps its requests
+ * in lists of its own, under its lock, for as long as they are not completed: polled ones in
+ * iopoll_list, others, which we have marked so, in cancelable_uring_cmd. A traversal is freed after
+ * its command has completed, so one that is found there is alive.
+ */
+static int cancel_some(const struct io_uring_cmd *by, const struct exo_uring_cancel *arg)
+{
+	struct io_ring_ctx *ring = cmd_to_io_kiocb((void *)by)->ctx;
+	struct io_wq_work_node *node;
+	struct io_kiocb *req;
+	u32 found = 0;
+
+	lockdep_assert_held(&ring->uring_lock);
+	hlist_for_each_entry(req, &ring->cancelable_uring_cmd, hash_node)
+		found += cancel_if_meant(req, by, arg);
+	if (!(ring->flags & IORING_SETUP_IOPOLL))
+		return found ?: -ENOENT;
+	for (node = ring->iopoll_list.first; node; node = node->next) {
+		req = container_of(node, struct io_kiocb, comp_list);
+		/* Completed, and on its way out. */
+		if (!READ_ONCE(req->iopoll_completed))
+			found += cancel_if_meant(req, by, arg);
+	}
+	return found ?: -ENOENT;
+}
+
+static int cancel_command(const struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct io_ring_ctx *ring = cmd_to_io_kiocb((void *)cmd)->ctx;
+	struct exo_uring_cancel arg;
+	int ret;
+
+	memcpy(&arg, io_uring_sqe_cmd(cmd->sqe), sizeof(arg));
+	barrier();
+	if (arg.flags & ~EXO_CANCEL_ALL || arg.reserved ||
+	    (arg.flags & EXO_CANCEL_ALL && arg.user_data))
+		return -EINVAL;
+	/* A worker of io_uring's does not hold the lock. */
+	if (!(issue_flags & IO_URING_F_UNLOCKED))
+		return cancel_some(cmd, &arg);
+	mutex_lock(&ring->uring_lock);
+	ret = cancel_some(cmd, &arg);
+	mutex_unlock(&ring->uring_lock);
+	return ret;
 }
 
 /* ---- commands ---- */
@@ -172,7 +234,7 @@ static int read_command(const struct io_uring_cmd *cmd, unsigned int issue_flags
 }
 
 /**
- * exo_traverse_uring() - start, or cancel, a traversal
+ * exo_traverse_uring() - start, or cancel, traversals
  * @cmd: command on a grant fd
  * @issue_flags: io_uring's
  *
@@ -190,6 +252,8 @@ int exo_traverse_uring(struct io_uring_cmd *cmd, unsigned int issue_flags)
 
 	if (issue_flags & IO_URING_F_CANCEL)
 		return cancel(cmd);
+	if (cmd->cmd_op == EXO_URING_CANCEL)
+		return cancel_command(cmd, issue_flags);
 	ret = read_command(cmd, issue_flags, &arg, &outcome);
 	if (!ret && fixed)
 		ret = check_places(cmd, &arg, outcome);

@@ -137,8 +137,8 @@ TEST_CASE("info") {
     exo_info info = {};
     REQUIRE(call(open_exo(), EXO_IOC_INFO, &info) == 0);
     CHECK(info.abi_version == EXO_ABI_VERSION);
-    const uint64_t features =
-        EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH | EXO_FEATURE_URING;
+    const uint64_t features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
+                              EXO_FEATURE_URING | EXO_FEATURE_CANCEL;
     CHECK((info.features & features) == features);
     CHECK(info.max_extents >= 1000);
     CHECK(info.max_hops >= 1024);

@@ -67,6 +67,9 @@ class Ring {
 
     io_uring* raw() { return &ring_; }
 
+    // The last entry that was pushed and not submitted.
+    io_uring_sqe* last() { return last_; }
+
     int error = 0;
 
   private:

@@ -25,6 +25,7 @@ constexpr struct {
     {EXO_FEATURE_SETS, "sets"},
     {EXO_FEATURE_TENANTS, "tenants"},
     {EXO_FEATURE_FIXED_BUFFERS, "fixed buffers"},
+    {EXO_FEATURE_CANCEL, "cancellation"},
 };
 
 }  // namespace

@@ -48,6 +48,7 @@
 #define EXO_FEATURE_SETS		(1ULL << 8)	/* EXO_IOC_SET_CREATE */
 #define EXO_FEATURE_TENANTS		(1ULL << 9)	/* tenants; weights and rates of them and of grants */
 #define EXO_FEATURE_FIXED_BUFFERS	(1ULL << 10)	/* IORING_URING_CMD_FIXED */
+#define EXO_FEATURE_CANCEL		(1ULL << 11)	/* EXO_URING_CANCEL */
 
 /* ------------------------------------------------------------------ /dev/exo: any process may open it */
 
@@ -57,7 +58,7 @@ struct exo_info {
 	__u64 features;			/* out: EXO_FEATURE_* */
 	__u32 max_extents;		/* out: extents in one pin */
 	__u32 max_hops;			/* out: highest hop limit */
-	__u32 max_hop_bytes;		/* out: largest hop_bytes of a traversal */
+	__u32 max_hop_bytes;		/* out: largest hop_bytes of a traversal: for 64 KiB at any byte */
 	__u32 max_args_bytes;		/* out: largest argument of a traversal */
 	__u32 max_result_bytes;		/* out: largest result of a traversal */
 	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
@@ -499,7 +500,7 @@ enum exo_end {
 	EXO_END_IO		= 5,	/* the device failed the read: outcome.error says how */
 	EXO_END_HOP_LIMIT	= 6,
 	EXO_END_TIMEOUT		= 7,
-	EXO_END_CANCELLED	= 8,	/* the caller was killed, or its ring closed */
+	EXO_END_CANCELLED	= 8,	/* the caller was killed, its ring closed, or EXO_URING_CANCEL sent */
 	EXO_END_REVOKED		= 9,	/* the grant was cut */
 	EXO_END_DETACHED	= 10,	/* the program was detached */
 	EXO_END_BAD_VERDICT	= 11,	/* the program returned something that is no verdict, or EXO_NEXT
@@ -720,12 +721,29 @@ struct exo_uring_traverse {
 	__u64 outcome;			/* in: address that receives a struct exo_outcome, or 0 */
 };
 
+/*
+ * EXO_URING_CANCEL: as cmd_op in a ring of any kind, with this as the SQE's command: end traversals
+ * that were submitted to the same ring, on the same open file, with that user_data, or with any.
+ * Each ends with EXO_END_CANCELLED when what it has in flight has come, or in the way that it was
+ * about to end in. res is how many there were. Linux 6.12 passes neither IORING_OP_ASYNC_CANCEL nor
+ * a linked timeout on to commands: for a traversal, which goes on, both answer that it is not there.
+ * Errors: EINVAL flags, reserved, or user_data with EXO_CANCEL_ALL; ENOENT none of them is in
+ * flight.
+ */
+struct exo_uring_cancel {
+	__u64 user_data;		/* in: of the traversals; 0 with EXO_CANCEL_ALL */
+	__u32 flags;			/* in: EXO_CANCEL_* */
+	__u32 reserved;
+};
+#define EXO_CANCEL_ALL		(1U << 0)	/* whatever their user_data is */
+
 #define EXO_GRANT_INFO		_IOWR(EXO_IOC_TYPE, 0x40, struct exo_grant_entry)
 #define EXO_GRANT_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x41, struct exo_traverse)
 #define EXO_GRANT_BATCH		_IOWR(EXO_IOC_TYPE, 0x42, struct exo_batch)
 #define EXO_URING_TRAVERSE	_IOWR(EXO_IOC_TYPE, 0x43, struct exo_uring_traverse)
 #define EXO_GRANT_DERIVE	_IOWR(EXO_IOC_TYPE, 0x44, struct exo_grant_derive)
 #define EXO_GRANT_REVOKE	_IOWR(EXO_IOC_TYPE, 0x45, struct exo_grant_revoke)
+#define EXO_URING_CANCEL	_IOW(EXO_IOC_TYPE, 0x46, struct exo_uring_cancel)
 
 /* ------------------------------------------------------------------ files on an exo mount (served by the daemon) */
 

@@ -331,6 +331,11 @@ EXO_ASSERT_SIZE(exo_uring_pointer, 16);
 EXO_ASSERT_AT(exo_uring_pointer, traverse, 0);
 EXO_ASSERT_AT(exo_uring_pointer, reserved, 8);
 
+EXO_ASSERT_SIZE(exo_uring_cancel, 16);
+EXO_ASSERT_AT(exo_uring_cancel, user_data, 0);
+EXO_ASSERT_AT(exo_uring_cancel, flags, 8);
+EXO_ASSERT_AT(exo_uring_cancel, reserved, 12);
+
 EXO_ASSERT_SIZE(exo_uring_traverse, 80);
 EXO_ASSERT_AT(exo_uring_traverse, flags, 0);
 EXO_ASSERT_AT(exo_uring_traverse, program_id, 4);

@@ -74,6 +74,18 @@ static inline void exo_uring__use_buffer(struct io_uring_sqe* sqe, unsigned shor
     sqe->buf_index = index;
 }
 
+/* Ends the traversals of the same ring and the same grant_fd that were submitted with `user_data`,
+ * as soon as what they have in flight has come: they end with EXO_END_CANCELLED. The completion
+ * says how many there were, or -ENOENT. io_uring's own cancellation and linked timeouts do not
+ * reach traversals. Of modules that have EXO_FEATURE_CANCEL only; older ones say -ENOTTY. */
+static inline void exo_uring__prepare_cancel(struct io_uring_sqe* sqe, int grant_fd,
+                                             __u64 user_data) {
+    struct exo_uring_cancel command;
+    memset(&command, 0, sizeof(command));
+    command.user_data = user_data;
+    exo_uring__fill(sqe, grant_fd, (unsigned int)EXO_URING_CANCEL, &command, sizeof(command));
+}
+
 /* How a completion says that a traversal ended: enum exo_end, or a negative errno when it did not
  * start (EBUSY: the grant allows no more at a time) or results could not be written (EFAULT). In
  * both cases nothing was written to the outcome, and this completes it: exo_outcome__check() then

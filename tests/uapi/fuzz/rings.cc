@@ -93,7 +93,20 @@ bool Ring::push_traversal(Task& task) {
 void Ring::push_other(Task& task) {
     Random& random = task.random;
     io_uring_sqe* sqe = nullptr;
-    switch (random.below(4)) {
+    switch (random.below(6)) {
+        case 4:
+        case 5:
+            sqe = next(IORING_OP_URING_CMD, task.process.fds.any(random, kGrant));
+            if (sqe) {
+                exo_uring_cancel command = {
+                    .user_data = random.one_in(3) ? 0 : last_ - random.below(40),
+                    .flags = random.one_in(3) ? EXO_CANCEL_ALL : 0,
+                    .reserved = random.one_in(16)};
+                sqe->cmd_op = EXO_URING_CANCEL;
+                memcpy(sqe->cmd, &command, sizeof(command));
+                sqe->flags |= random.one_in(6) ? IOSQE_ASYNC : 0;
+            }
+            break;
         case 0:
             sqe = next(IORING_OP_NOP, -1);
             break;
