@@ -19,6 +19,9 @@
 #include "read.h"
 #include "volume.h"
 
+/* Nobody is to be killed for want of memory that can be done without. */
+#define EXO_CACHE_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 static unsigned int node_cache_blocks;
 
 static int set_blocks(const char *text, const struct kernel_param *param)
@@ -59,12 +62,12 @@ struct exo_cache *exo_cache_create(u64 file_bytes)
 
 	if (!blocks)
 		return NULL;
-	cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+	cache = kzalloc(sizeof(*cache), EXO_CACHE_GFP);
 	if (!cache)
 		return NULL;
 	cache->bits = ilog2(blocks);
-	cache->nodes = kvcalloc(BIT(cache->bits), sizeof(*cache->nodes), GFP_KERNEL_ACCOUNT);
-	cache->blocks = kvcalloc(BIT(cache->bits), EXO_CACHE_BLOCK_BYTES, GFP_KERNEL_ACCOUNT);
+	cache->nodes = kvcalloc(BIT(cache->bits), sizeof(*cache->nodes), EXO_CACHE_GFP);
+	cache->blocks = kvcalloc(BIT(cache->bits), EXO_CACHE_BLOCK_BYTES, EXO_CACHE_GFP);
 	if (cache->nodes && cache->blocks)
 		return cache;
 	exo_cache_free(cache);

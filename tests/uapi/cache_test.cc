@@ -2,15 +2,24 @@
 // The node cache: hot blocks are not read again, answers stay right when blocks push each other
 // out, nothing is shown outside a grant, and nothing outlives its pin.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <functional>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "rig.h"
 
 using namespace exo::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -32,6 +41,55 @@ class Blocks {
 };
 
 constexpr uint32_t kSpan = 64;
+
+constexpr const char* kCgroups = "/sys/fs/cgroup";
+
+// A cgroup with the memory controller, into which this process goes for a while.
+class Cgroup {
+  public:
+    explicit Cgroup(const char* name) : folder_(std::string(kCgroups) + "/" + name) {
+        if (!std::filesystem::exists(std::string(kCgroups) + "/cgroup.controllers")) {
+            REQUIRE(mount("cgroup2", kCgroups, "cgroup2", 0, nullptr) == 0);
+        }
+        write(std::string(kCgroups) + "/cgroup.subtree_control", "+memory");
+        std::filesystem::create_directory(folder_);
+        REQUIRE(std::filesystem::exists(folder_ + "/memory.current"));
+    }
+    ~Cgroup() { CHECK(rmdir(folder_.c_str()) == 0); }
+    Cgroup(const Cgroup&) = delete;
+    Cgroup& operator=(const Cgroup&) = delete;
+
+    void inside(const std::function<void()>& what) {
+        write(folder_ + "/cgroup.procs", "0");
+        what();
+        write(std::string(kCgroups) + "/cgroup.procs", "0");
+    }
+    uint64_t current() const { return read(folder_ + "/memory.current", ""); }
+    uint64_t killed() const { return read(folder_ + "/memory.events", "oom_kill"); }
+    // 0: without a bound.
+    void set_max(uint64_t bytes) {
+        write(folder_ + "/memory.max", bytes ? std::to_string(bytes) : "max");
+    }
+
+  private:
+    static void write(const std::string& path, const std::string& text) {
+        Fd fd = open_path(path, O_WRONLY);
+        REQUIRE_MESSAGE(fd, path);
+        REQUIRE_MESSAGE(::write(fd.get(), text.data(), text.size()) == ssize_t(text.size()), path);
+    }
+    static uint64_t read(const std::string& path, const std::string& name) {
+        std::ifstream file(path);
+        std::string key;
+        uint64_t value = 0;
+        while (!name.empty() && key != name && file >> key) {
+        }
+        file >> value;
+        REQUIRE_MESSAGE(file, path);
+        return value;
+    }
+
+    std::string folder_;
+};
 
 // Follows the chain; fails the test unless it finds what was written.
 exo_outcome follow(const Fd& grant, const test_chain_result& expected) {
@@ -125,6 +183,43 @@ TEST_CASE("a file that is pinned again is read again") {
         CHECK(follow(rig.grant, expected).cached == 0);
         CHECK(follow(rig.grant, expected).cached > 0);
     }
+}
+
+TEST_CASE("what is kept is charged to whoever pins, and is done without where there is no room") {
+    constexpr uint64_t kFileBytes = 16 * kMiB;
+    const test_chain_result expected = write_chain(device_path(), 20, kSpan);
+    Cgroup group("exo-cache");
+    auto measure = [&] {
+        Rig rig(kFileBytes);
+        follow(rig.grant, expected);
+        return std::pair(group.current(), follow(rig.grant, expected).cached);
+    };
+    uint64_t without = 0;
+    group.inside([&] { without = measure().first; });
+    // Given back with the pin, if not at once. What the kernel keeps of other things is not much.
+    auto given_back = [&] {
+        for (int i = 0; i < 100 && group.current() > without + kFileBytes / 4; i++) {
+            std::this_thread::sleep_for(50ms);
+        }
+        return group.current() <= without + kFileBytes / 4;
+    };
+    {
+        Blocks blocks(4096);
+        std::pair<uint64_t, uint32_t> with;
+        group.inside([&] { with = measure(); });
+        CHECK(with.second > 0);
+        CHECK(with.first > without + kFileBytes * 9 / 10);
+        CHECK(with.first < without + kFileBytes * 3 / 2);
+
+        // Half of it would not fit; nobody is killed for that.
+        CHECK(given_back());
+        group.set_max(group.current() + kFileBytes / 2);
+        group.inside([&] { with = measure(); });
+        CHECK(with.second == 0);
+        CHECK(group.killed() == 0);
+        group.set_max(0);
+    }
+    CHECK(given_back());
 }
 
 TEST_CASE("the room is bounded") {
