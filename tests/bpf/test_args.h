@@ -58,6 +58,37 @@ struct test_copy_args {
 	__u32 reserved;
 };
 
+/* test_levels: reads the blocks of the file from its first one on, but as the last of so many the leaf. */
+struct test_levels_args {
+	__u64 leaf;
+	__u32 levels;
+	__u32 reserved;
+};
+
+/* test_fill: fills so much of the result, word after word, in so many steps. */
+#define EXO_TEST_FILL_WORDS	8192
+#define EXO_TEST_FILL_STEPS	8
+#define EXO_TEST_FILL_FACTOR	0x9e3779b97f4a7c15ULL
+
+/* test_walk: these reads one after the other; the result has a sum for each, see test_walk.h. */
+#define EXO_TEST_WALK_READS	240
+struct test_walk_read {
+	__u64 offset;
+	__u32 len;
+	__u32 reserved;
+};
+
+struct test_walk_args {
+	__u64 seed;
+	__u32 count;
+	__u32 reserved;
+	struct test_walk_read read[EXO_TEST_WALK_READS];
+};
+
+struct test_walk_result {
+	__u64 sum[EXO_TEST_WALK_READS];
+};
+
 /* test_guard: every block begins with this number, or the traversal ends with EINVAL and what was there. */
 struct test_guard_args {
 	__u64 expected;

@@ -1,63 +1,28 @@
 // SPDX-License-Identifier: MIT
-// Reads of any size at any byte over a fragmented file, and the copies of blocks that callers get.
+// First reads of any size at any byte over a fragmented file, and the copies of blocks that callers
+// get. Those that come after the first are walks_test.cc's.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
-#include <random>
+#include <memory>
+#include <vector>
 
+#include "fragmented.h"
 #include "rig.h"
+#include "ring.h"
 #include "slow.h"
 
 using namespace exo::test;
 
 namespace {
 
-// A file of many small extents and holes in a scattered order, and what it reads as.
-struct Fragmented {
-    explicit Fragmented(uint32_t block, uint32_t seed) : random(seed) {
-        std::vector<uint8_t> device(kDeviceBytes);
-        for (uint8_t& byte : device) {
-            byte = static_cast<uint8_t>(random());
-        }
-        write_device(device_path(), 0, device.data(), device.size());
-        std::vector<uint64_t> places;  // runs of 16 blocks, so that an extent has room to grow
-        for (uint64_t i = 0; i < kDeviceBytes / block / 16; i++) {
-            places.push_back(i * 16 * block);
-        }
-        std::shuffle(places.begin(), places.end(), random);
-        uint64_t at = 0;
-        for (uint64_t place : places) {
-            uint64_t len = (1 + random() % 16) * block;
-            at += random() % 4 ? 0 : (1 + random() % 8) * block;
-            extents.push_back({.file_offset = at, .disk_offset = place, .length = len});
-            at += len;
-        }
-        at += 4ULL * block;  // ends in a hole, and not with a block
-        size_bytes = at - 100;
-        image.resize(at);
-        for (const exo_extent& e : extents) {
-            memcpy(&image[e.file_offset], &device[e.disk_offset], e.length);
-        }
-        image.resize(size_bytes);
-    }
-
-    static constexpr uint64_t kDeviceBytes = 4 * kMiB;
-    std::mt19937 random;
-    std::vector<exo_extent> extents;
-    std::vector<uint8_t> image;
-    uint64_t size_bytes = 0;
-};
-
 uint32_t block_bytes() {
     exo_attach info = {};
     REQUIRE(attach(device_path(), &info).error == 0);
     return info.logical_block_bytes;
-}
-
-uint64_t address(const void* p) {
-    return reinterpret_cast<uint64_t>(p);
 }
 
 }  // namespace
@@ -66,7 +31,7 @@ TEST_SUITE_BEGIN("reads");
 
 TEST_CASE("reads of every size and alignment over a fragmented file equal its bytes") {
     const uint32_t block = block_bytes();
-    Fragmented file(block, 1);
+    Fragmented file(device_path(), block, 400, 1);
     Rig rig(file.size_bytes, file.extents);
     const Program hooks("test_hooks");
     const char* wanted = std::getenv("EXO_TEST_READS");
@@ -79,15 +44,10 @@ TEST_CASE("reads of every size and alignment over a fragmented file equal its by
     uint64_t split = 0, bytes = 0;
     for (uint64_t done = 0; done < cases; done += kAtOnce) {
         for (uint32_t i = 0; i < kAtOnce; i++) {
-            uint32_t offset = static_cast<uint32_t>(file.random() % file.size_bytes);
-            // As many short ones as long ones, up to what fits into 64 KiB of blocks.
-            uint32_t most = std::min<uint32_t>(65536 - offset % block,
-                                               static_cast<uint32_t>(file.size_bytes) - offset);
-            uint32_t len = static_cast<uint32_t>(
-                std::min<uint64_t>(1 + file.random() % (2U << file.random() % 16), most));
-            uint32_t window = (offset % block + len + block - 1) / block * block;
-            args[i] = {.first_offset = offset,
-                       .len = len,
+            const test_walk_read read = file.draw(65536);
+            uint32_t window = (read.offset % block + read.len + block - 1) / block * block;
+            args[i] = {.first_offset = read.offset,
+                       .len = read.len,
                        .keep = 0,
                        .start_verdict = EXO_NEXT,
                        .reserved = 0};
@@ -98,7 +58,7 @@ TEST_CASE("reads of every size and alignment over a fragmented file equal its by
             entries[i].args = address(&args[i]);
             entries[i].args_len = sizeof(args[i]);
             entries[i].blocks = address(blocks[i].data());
-            entries[i].blocks_len = len;
+            entries[i].blocks_len = read.len;
             entries[i].timeout_ms = 20000;
         }
         exo_batch batch = {.traversals = address(entries.data()),
@@ -119,6 +79,63 @@ TEST_CASE("reads of every size and alignment over a fragmented file equal its by
     }
     CHECK(split > cases / 20);  // the file was fragmented enough to matter
     MESSAGE(cases << " reads, " << bytes << " bytes, " << split << " of several pieces");
+}
+
+TEST_CASE("64 KiB may begin at any byte, and no more") {
+    constexpr uint32_t kLen = 65536;
+    exo_info limits = {};
+    REQUIRE(call(open_exo(), EXO_IOC_INFO, &limits) == 0);
+    CHECK(limits.max_hop_bytes == kLen + 4096);
+    const uint32_t block = block_bytes();
+    // In one piece, and in the many that a file of short extents is read in.
+    for (uint32_t extents : {1u, 600u}) {
+        CAPTURE(extents);
+        Fragmented file(device_path(), block, extents, 2);
+        Rig rig(file.size_bytes, file.extents);
+        const Program hooks("test_hooks");
+        std::vector<uint8_t> got(limits.max_hop_bytes);
+        auto read = [&](uint64_t offset, uint32_t len, uint32_t hop_bytes, uint16_t engine) {
+            test_hooks_args args = {.first_offset = offset,
+                                    .len = len,
+                                    .keep = 0,
+                                    .start_verdict = EXO_NEXT,
+                                    .reserved = 0};
+            exo_traverse request = {};
+            request.flags = EXO_TRAVERSE_LAST_BLOCK;
+            request.engine = engine;
+            request.program_id = hooks.id();
+            request.hop_bytes = hop_bytes;
+            request.args = address(&args);
+            request.args_len = sizeof(args);
+            request.blocks = address(got.data());
+            request.blocks_len = static_cast<uint32_t>(got.size());
+            request.timeout_ms = 20000;
+            int error = call(rig.grant, EXO_GRANT_TRAVERSE, &request);
+            return error ? error : static_cast<int>(request.outcome.cause);
+        };
+        for (uint16_t engine :
+             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
+            CAPTURE(engine);
+            if (read(0, 1, block, engine) == -EOPNOTSUPP) {
+                continue;
+            }
+            const uint64_t at = file.size_bytes / 3 / block * block;
+            for (uint64_t odd : {uint64_t{0}, uint64_t{1}, uint64_t{511}, uint64_t{block - 1}}) {
+                CAPTURE(odd);
+                uint32_t window = odd ? kLen + block : kLen;
+                std::fill(got.begin(), got.end(), 0xee);
+                REQUIRE(read(at + odd, kLen, window, engine) == EXO_END_DONE);
+                CHECK(memcmp(got.data(), &file.image[at + odd], kLen) == 0);
+                CHECK(read(at + odd, kLen, window - block, engine) == EXO_END_BAD_LENGTH);
+            }
+            // The room is what counts, so more of an aligned read fits into it.
+            REQUIRE(read(at, limits.max_hop_bytes, limits.max_hop_bytes, engine) == EXO_END_DONE);
+            CHECK(memcmp(got.data(), &file.image[at], limits.max_hop_bytes) == 0);
+            CHECK(read(at, limits.max_hop_bytes + 1, limits.max_hop_bytes, engine) ==
+                  EXO_END_BAD_LENGTH);
+            CHECK(read(at, 1, limits.max_hop_bytes + block, engine) == -EINVAL);
+        }
+    }
 }
 
 TEST_CASE("a block is seen up to the end of the file and not behind it") {
@@ -190,6 +207,65 @@ TEST_CASE("all visited blocks, as far as there is room") {
             CHECK(got[i * entry + sizeof(header)] == i + 1);
             CHECK(got[(i + 1) * entry - 1] == i + 1);
         }
+    }
+}
+
+TEST_CASE("a result of 64 KiB arrives whole, wherever it is written") {
+    constexpr uint32_t kBytes = EXO_TEST_FILL_WORDS * sizeof(uint64_t);
+    Rig rig;
+    const Program& fill = shared_program("test_fill");
+    struct Area {
+        std::array<uint64_t, EXO_TEST_FILL_WORDS + 2> words;
+        exo_outcome outcome;
+    };
+    // In one allocation, which a ring may have as a buffer.
+    auto area = std::make_unique<Area>();
+    auto request = [&](uint32_t len) {
+        area->words.fill(0xeeee);
+        exo_traverse traverse = {};
+        traverse.program_id = fill.id();
+        traverse.hop_bytes = rig.info.logical_block_bytes;
+        traverse.result = address(&area->words[1]);
+        traverse.result_len = len;
+        traverse.timeout_ms = 20000;
+        return traverse;
+    };
+    auto check = [&](const exo_outcome& outcome) {
+        CHECK(outcome.cause == EXO_END_DONE);
+        REQUIRE(outcome.result_len == kBytes);
+        uint32_t wrong = 0;
+        for (uint64_t i = 0; i < EXO_TEST_FILL_WORDS; i++) {
+            wrong += area->words[i + 1] != (i + 1) * EXO_TEST_FILL_FACTOR;
+        }
+        CHECK(wrong == 0);
+        CHECK(area->words.front() == 0xeeee);
+        CHECK(area->words.back() == 0xeeee);
+    };
+    exo_traverse traverse = request(kBytes);
+    REQUIRE(call(rig.grant, EXO_GRANT_TRAVERSE, &traverse) == 0);
+    check(traverse.outcome);
+    traverse = request(kBytes + 1);
+    CHECK(call(rig.grant, EXO_GRANT_TRAVERSE, &traverse) == -E2BIG);
+    traverse = request(kBytes - 8);
+    REQUIRE(call(rig.grant, EXO_GRANT_TRAVERSE, &traverse) == 0);
+    CHECK(traverse.outcome.cause == EXO_END_PROGRAM);
+
+    for (bool registered : {false, true}) {
+        CAPTURE(registered);
+        Ring ring(4, IORING_SETUP_SQE128);
+        iovec vector = {area.get(), sizeof(*area)};
+        REQUIRE(io_uring_register_buffers(ring.raw(), &vector, 1) == 0);
+        traverse = request(kBytes);
+        exo_uring_traverse command = {};
+        memcpy(&command, &traverse, offsetof(exo_traverse, outcome));
+        command.outcome = address(&area->outcome);
+        ring.push(rig.grant.get(), command, 1);
+        if (registered) {
+            ring.use_buffer(0);
+        }
+        ring.submit(1);
+        REQUIRE(ring.reap().res == EXO_END_DONE);
+        check(area->outcome);
     }
 }
 

@@ -49,6 +49,7 @@ for irqmode in 0 1 2; do
     step "memory behind it, so the driver may sleep, irqmode $irqmode"
     null_device nullb0 irqmode=$irqmode completion_nsec=20000 memory_backed=1
     uapi -ts=traversal,reads,batch,uring,races,grants
+    [ $irqmode != 2 ] || uapi -ts=ring-care
     remove_null_device nullb0
 done
 
@@ -98,6 +99,7 @@ modprobe loop
 truncate -s 64M /tmp/loop.img
 device=$(losetup --find --show /tmp/loop.img)
 EXO_TEST_NEVER_DIRECT=1 uapi -tc="a chain*,many more*,killed*"
+uapi -ts=ring-care
 
 step "dispatch only: request-based device mapper, here on that loop device"
 modprobe -a dm-multipath dm-round-robin
@@ -118,7 +120,7 @@ remove_null_device nullb0
 step "dispatch only: no blk-mq queue, completes inside the submission"
 modprobe brd rd_nr=1 rd_size=65536
 device=/dev/ram0
-EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,races,grants,derive
+EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,ring-care,ring-many,races,grants,derive
 
 step "dispatch only: a bad block"
 dmsetup create --noudevsync exo_bad <<'EOF'

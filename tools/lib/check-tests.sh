@@ -126,6 +126,10 @@ stage_vm() {
     if [ ${#patterns[@]} -eq 0 ] && [ -e "$EXO_TOP/kmod/Kbuild" ]; then
         "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 200 -- \
             "$build/tests/uapi/exo_uapi_suspend" || status=1
+        # The tests on a drive whose logical blocks have 4 KiB.
+        "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 400 --block-size 4096 -- \
+            sh -c 'modprobe fuse && exec "$@"' sh "$build/tests/uapi/exo_uapi_test" \
+            -ts=arguments,traversal,reads,cache,fan-out,sets,batch,uring,ring-care || status=1
     fi
     return "$status"
 }
