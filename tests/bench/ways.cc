@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 #include "floor.h"
 
@@ -67,6 +68,8 @@ Ways::Ways(const std::string& device, bool polled)
     : polled_(polled),
       rig_(kFileBytes),
       follow_(shared_program("test_follow")),
+      levels_(shared_program("test_levels")),
+      leaf_(kFileBytes / 2),
       raw_(open_path(device, O_RDONLY | O_DIRECT)),
       floor_(open_path(FLOOR_PATH, O_RDWR)),
       entries_(kBatch) {
@@ -86,6 +89,7 @@ Ways::Ways(const std::string& device, bool polled)
         commands_ = std::make_unique<Ring>(IORING_SETUP_SQE128 | IORING_SETUP_CQE32, -1, nullptr);
         add_reads();
     }
+    pin_kept();
     add_io_uring();
     add_exo();
     add_floor();
@@ -197,6 +201,52 @@ void Ways::add_exo() {
                          }
                      },
                      kBatch});
+    add_kept(polled_ ? "exo polled, upper levels in the node cache"
+                     : "exo completion, upper levels in the node cache",
+             polled_ ? EXO_ENGINE_POLLED : EXO_ENGINE_COMPLETION);
+}
+
+// A second file behind the first one, with room in memory for all of its blocks.
+void Ways::pin_kept() {
+    const auto give_room = [](uint64_t blocks) {
+        std::ofstream file("/sys/module/exo/parameters/node_cache_blocks");
+        file << blocks << std::flush;
+        if (!file) {
+            fail("the node cache cannot be given room");
+        }
+    };
+    give_room(kFileBytes / kBlock);
+    if (pin(rig_.volume, kIno + 1, 1, kFileBytes,
+            {{.file_offset = 0, .disk_offset = kFileBytes, .length = kFileBytes}}) != 0) {
+        fail("a second file cannot be pinned");
+    }
+    give_room(0);
+    kept_file_ = open_path(rig_.mount.path("other"), O_RDONLY);
+    kept_ = open_grant(kept_file_.get()).fd;
+    if (!kept_) {
+        fail("no grant on the second file");
+    }
+}
+
+// Upper levels that are always the same, and each time another leaf.
+void Ways::add_kept(const std::string& name, uint16_t engine) {
+    ways_.push_back(
+        {name,
+         [this, engine](uint32_t depth) {
+             leaf_ = leaf_ + kBlock < kFileBytes ? leaf_ + kBlock : kFileBytes / 2;
+             const test_levels_args args = {.leaf = leaf_, .levels = depth, .reserved = 0};
+             exo_traverse traverse = request(depth);
+             traverse.engine = engine;
+             traverse.program_id = levels_.id();
+             traverse.start_offset = depth == 1 ? leaf_ : 0;
+             traverse.args = reinterpret_cast<uint64_t>(&args);
+             traverse.args_len = sizeof(args);
+             if (call(kept_, EXO_GRANT_TRAVERSE, &traverse) != 0 ||
+                 traverse.outcome.cause != EXO_END_DONE || traverse.outcome.hops != depth) {
+                 fail("a traversal of the kept file failed");
+             }
+         },
+         1, true});
 }
 
 void Ways::add_floor() {

@@ -18,6 +18,7 @@ struct Way {
     std::string name;
     std::function<void(uint32_t depth)> run;
     uint32_t chains = 1;  // of one run, side by side
+    bool kept = false;    // all blocks but the last are in the node cache
 };
 
 // Owns what the ways use; made once per device, which a volume is made of meanwhile.
@@ -41,12 +42,17 @@ class Ways {
     void add_io_uring();
     void add_traversal(const std::string& name, uint16_t engine);
     void add_exo();
+    void pin_kept();
+    void add_kept(const std::string& name, uint16_t engine);
     void add_floor();
     exo_traverse request(uint32_t depth) const;
 
     bool polled_;
     test::Rig rig_;
     const test::Program& follow_;
+    const test::Program& levels_;
+    test::Fd kept_file_, kept_;  // of a file whose blocks are kept, and its grant
+    uint64_t leaf_;
     test::Fd raw_;
     test::Fd floor_;
     alignas(4096) std::array<uint8_t, 4096> buffer_ = {};  // of zeros: so is what the device reads
