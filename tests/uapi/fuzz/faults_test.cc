@@ -124,7 +124,8 @@ TEST_CASE("pins, and what is made of them") {
         return call(rig.grant, EXO_GRANT_REVOKE, &request);
     });
     std::vector<uint8_t> entries(8192);
-    for (uint32_t kind : {EXO_LIST_VOLUMES, EXO_LIST_PINS, EXO_LIST_GRANTS, EXO_LIST_PROGRAMS}) {
+    for (uint32_t kind :
+         {EXO_LIST_VOLUMES, EXO_LIST_PINS, EXO_LIST_GRANTS, EXO_LIST_PROGRAMS, EXO_LIST_TENANTS}) {
         sweep("EXO_IOC_LIST", [&] {
             exo_list request = {};
             request.kind = kind;

@@ -4,23 +4,42 @@
 #include "rings.h"
 
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "fuzz.h"
 
 namespace exo::fuzz {
 
-Ring::Ring(unsigned entries, unsigned flags) : requests_(kRequests) {
+Ring::Area* Ring::map() {
+    void* p =
+        mmap(nullptr, sizeof(Area), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        abort();
+    }
+    return static_cast<Area*>(p);
+}
+
+void Ring::Unmap::operator()(Area* area) const {
+    munmap(area, sizeof(Area));
+}
+
+Ring::Ring(unsigned entries, unsigned flags, bool buffers) : area_(map()) {
     io_uring_params params = {};
     params.flags = flags;
     params.sq_thread_idle = 5;
     error_ = io_uring_queue_init_params(entries, &ring_, &params);
     flags_ = flags;
+    if (!error_ && buffers) {
+        iovec vectors[] = {{area_.get(), sizeof(Area)}, {nullptr, 0}};
+        registered_ = io_uring_register_buffers(&ring_, vectors, 2) == 0;
+    }
 }
 
 Ring::~Ring() {
@@ -41,6 +60,30 @@ io_uring_sqe* Ring::next(uint8_t opcode, int fd) {
     return sqe;
 }
 
+// All that is written lies in the buffer, or just beside it.
+void Ring::point_to_buffer(Random& random, exo_traverse& request) {
+    auto place = [&](auto& room, uint32_t& len) {
+        uint64_t at = random.one_in(16) ? random.below(room.size()) : 0;
+        if (!random.one_in(16)) {
+            len = std::min<uint32_t>(len, static_cast<uint32_t>(room.size() - at));
+        }
+        return reinterpret_cast<uint64_t>(room.data()) + at;
+    };
+    request.result = place(area_->result, request.result_len);
+    request.blocks = place(area_->blocks, request.blocks_len);
+}
+
+// Takes the buffer away under what is in flight, or gives it back.
+void Ring::change_buffer(Random& random) {
+    iovec vector = {nullptr, 0};
+    if (random.one_in(2)) {
+        vector = {area_.get(), sizeof(Area)};
+    }
+    __u64 tag = 0;
+    io_uring_register_buffers_update_tag(&ring_, static_cast<unsigned>(random.below(2)), &vector,
+                                         &tag, 1);
+}
+
 bool Ring::push_traversal(Task& task) {
     Random& random = task.random;
     int fd = random.one_in(24) ? task.process.fds.any(random)
@@ -50,7 +93,7 @@ bool Ring::push_traversal(Task& task) {
         return false;
     }
     // Its outcome is written there later; the memory lives as long as the ring.
-    exo_traverse& request = requests_[last_ % kRequests];
+    exo_traverse& request = area_->requests[last_ % kRequests];
     request = make_traverse(task);
     if (!random.one_in(16)) {
         request.engine = EXO_ENGINE_AUTO;
@@ -58,11 +101,19 @@ bool Ring::push_traversal(Task& task) {
     if (random.one_in(12)) {
         mutate(random, &request, offsetof(exo_traverse, outcome));
     }
+    bool fixed = registered_ ? !random.one_in(3) : random.one_in(48);
+    if (fixed) {
+        point_to_buffer(random, request);
+        sqe->uring_cmd_flags = IORING_URING_CMD_FIXED;
+        sqe->buf_index = static_cast<uint16_t>(random.one_in(16) ? random.below(4) : 0);
+    }
     size_t command_bytes = flags_ & IORING_SETUP_SQE128 ? 80 : 16;
     if (flags_ & IORING_SETUP_SQE128 && !random.one_in(4)) {
         exo_uring_traverse command = {};
         memcpy(&command, &request, offsetof(exo_traverse, outcome));
-        command.outcome = random.one_in(3) ? 0 : task.process.hot_address(random, 128);
+        command.outcome = random.one_in(3) ? 0
+                          : fixed          ? reinterpret_cast<uint64_t>(&request.outcome)
+                                           : task.process.hot_address(random, 128);
         sqe->cmd_op = EXO_URING_TRAVERSE;
         memcpy(sqe->cmd, &command, std::min(sizeof(command), command_bytes));
     } else {
@@ -128,6 +179,9 @@ void Ring::push_other(Task& task) {
 }
 
 int Ring::submit(Task& task) {
+    if (registered_ && task.random.one_in(8)) {
+        change_buffer(task.random);
+    }
     uint64_t count = 1 + task.random.below(24);
     for (uint64_t i = 0; i < count; i++) {
         if (task.random.one_in(6)) {
@@ -199,7 +253,7 @@ int ring_open(Task& task) {
         flags |= IORING_SETUP_SQPOLL;
     }
     delete task.ring;
-    task.ring = new Ring(random.pick<unsigned>({1, 4, 32, 128}), flags);
+    task.ring = new Ring(random.pick<unsigned>({1, 4, 32, 128}), flags, random.one_in(2));
     int error = task.ring->error();
     if (error) {
         delete task.ring;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,61 @@ bool definite_end(const exo_outcome& outcome) {
             return false;
     }
 }
+
+exo_uring_traverse whole(const Request& request, exo_outcome* outcome) {
+    exo_uring_traverse command = {};
+    memcpy(&command, &request.traverse, offsetof(exo_traverse, outcome));
+    command.outcome = reinterpret_cast<uint64_t>(outcome);
+    return command;
+}
+
+class SweptRing {
+  public:
+    explicit SweptRing(unsigned flags) : sqe_bytes_(flags & IORING_SETUP_SQE128 ? 128 : 64) {
+        REQUIRE(io_uring_queue_init(8, &ring_, flags) == 0);
+    }
+    ~SweptRing() { io_uring_queue_exit(&ring_); }
+    SweptRing(const SweptRing&) = delete;
+    SweptRing& operator=(const SweptRing&) = delete;
+
+    io_uring* raw() { return &ring_; }
+
+    // One command at a time, with faults in its submission and in what is reaped with it. `outcome`
+    // is where it tells of its end.
+    template <typename Command>
+    void sweep_command(const char* what, const Fd& fd, uint32_t op, const Command& command,
+                       exo_outcome& outcome, uint32_t cmd_flags = 0) {
+        sweep(
+            what,
+            [&] {
+                outcome.cause = ~0u;
+                io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+                if (!sqe) {
+                    return -EBUSY;
+                }
+                memset(sqe, 0, sqe_bytes_);
+                sqe->opcode = IORING_OP_URING_CMD;
+                sqe->fd = fd.get();
+                sqe->cmd_op = op;
+                sqe->uring_cmd_flags = cmd_flags;
+                memcpy(sqe->cmd, &command, sizeof(command));
+                return io_uring_submit_and_wait(&ring_, 1);
+            },
+            [&] {
+                // What was refused at the door is submitted now, and everything has its end.
+                io_uring_submit(&ring_);
+                io_uring_cqe* cqe = nullptr;
+                REQUIRE(io_uring_wait_cqe(&ring_, &cqe) == 0);
+                CHECK((cqe->res >= 0 ? definite_end(outcome) : definite(cqe->res)));
+                io_uring_cqe_seen(&ring_, cqe);
+                CHECK(io_uring_cq_ready(&ring_) == 0);
+            });
+    }
+
+  private:
+    size_t sqe_bytes_;
+    io_uring ring_ = {};
+};
 
 }  // namespace
 
@@ -119,36 +175,11 @@ TEST_CASE("traversals of a ring") {
                 }
                 request.traverse.engine = EXO_ENGINE_AUTO;
             }
-            io_uring ring = {};
-            REQUIRE(io_uring_queue_init(8, &ring, flags) == 0);
+            SweptRing ring(flags);
             exo_uring_pointer command = {.traverse = reinterpret_cast<uint64_t>(&request.traverse),
                                          .reserved = 0};
-            sweep(
-                "EXO_GRANT_TRAVERSE by io_uring",
-                [&] {
-                    request.traverse.outcome.cause = ~0u;
-                    io_uring_sqe* sqe = io_uring_get_sqe(&ring);
-                    if (!sqe) {
-                        return -EBUSY;
-                    }
-                    memset(sqe, 0, sizeof(*sqe));
-                    sqe->opcode = IORING_OP_URING_CMD;
-                    sqe->fd = rig.grant.get();
-                    sqe->cmd_op = EXO_GRANT_TRAVERSE;
-                    memcpy(sqe->cmd, &command, sizeof(command));
-                    return io_uring_submit_and_wait(&ring, 1);
-                },
-                [&] {
-                    // What was refused at the door is submitted now, and everything has its end.
-                    io_uring_submit(&ring);
-                    io_uring_cqe* cqe = nullptr;
-                    REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
-                    CHECK((cqe->res >= 0 ? definite_end(request.traverse.outcome)
-                                         : definite(cqe->res)));
-                    io_uring_cqe_seen(&ring, cqe);
-                    CHECK(io_uring_cq_ready(&ring) == 0);
-                });
-            io_uring_queue_exit(&ring);
+            ring.sweep_command("EXO_GRANT_TRAVERSE by io_uring", rig.grant, EXO_GRANT_TRAVERSE,
+                               command, request.traverse.outcome);
         }
     }
     expect_idle();
@@ -174,39 +205,36 @@ TEST_CASE("traversals from file to file, and with everything in the command") {
             return ret;
         });
 
-        io_uring ring = {};
-        REQUIRE(io_uring_queue_init(8, &ring, IORING_SETUP_SQE128 | IORING_SETUP_CQE32) == 0);
+        SweptRing ring(IORING_SETUP_SQE128 | IORING_SETUP_CQE32);
         exo_outcome outcome = {};
-        exo_uring_traverse command = {};
-        memcpy(&command, &request.traverse, offsetof(exo_traverse, outcome));
-        command.outcome = reinterpret_cast<uint64_t>(&outcome);
-        sweep(
-            "EXO_URING_TRAVERSE",
-            [&] {
-                outcome.cause = ~0u;
-                io_uring_sqe* sqe = io_uring_get_sqe(&ring);
-                if (!sqe) {
-                    return -EBUSY;
-                }
-                memset(sqe, 0, 128);
-                sqe->opcode = IORING_OP_URING_CMD;
-                sqe->fd = set.get();
-                sqe->cmd_op = EXO_URING_TRAVERSE;
-                memcpy(sqe->cmd, &command, sizeof(command));
-                return io_uring_submit_and_wait(&ring, 1);
-            },
-            [&] {
-                io_uring_submit(&ring);
-                io_uring_cqe* cqe = nullptr;
-                REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
-                CHECK((cqe->res >= 0 ? definite_end(outcome) : definite(cqe->res)));
-                io_uring_cqe_seen(&ring, cqe);
-                CHECK(io_uring_cq_ready(&ring) == 0);
-            });
-        io_uring_queue_exit(&ring);
+        exo_uring_traverse command = whole(request, &outcome);
+        ring.sweep_command("EXO_URING_TRAVERSE", set, EXO_URING_TRAVERSE, command, outcome);
     }
     expect_idle();
     CHECK(stats().grants == 0);
+}
+
+TEST_CASE("traversals with results in a registered buffer") {
+    struct Buffer {
+        exo_outcome outcome;
+        uint8_t result[65536];
+        uint8_t blocks[65536];
+    };
+    {
+        Rig rig(64 * 4096);
+        auto buffer = std::make_unique<Buffer>();
+        Request request(shared_program("test_stride").id(), EXO_TRAVERSE_ALL_BLOCKS);
+        request.traverse.result = reinterpret_cast<uint64_t>(buffer->result);
+        request.traverse.blocks = reinterpret_cast<uint64_t>(buffer->blocks);
+        request.traverse.blocks_len = sizeof(buffer->blocks);
+        SweptRing ring(IORING_SETUP_SQE128);
+        iovec vector = {buffer.get(), sizeof(Buffer)};
+        REQUIRE(io_uring_register_buffers(ring.raw(), &vector, 1) == 0);
+        exo_uring_traverse command = whole(request, &buffer->outcome);
+        ring.sweep_command("EXO_URING_TRAVERSE to a registered buffer", rig.grant,
+                           EXO_URING_TRAVERSE, command, buffer->outcome, IORING_URING_CMD_FIXED);
+    }
+    expect_idle();
 }
 
 // What the cache keeps it allocates when the file is pinned.
