@@ -390,22 +390,6 @@ void check_rate(const Timed& t, double reads, double rate) {
     CHECK(t.seconds <= due * 1.3 + 0.1);
 }
 
-TEST_CASE("a process is told what it has read") {
-    Rig rig(64 * 4096);
-    auto read_bytes = [] {
-        std::ifstream io("/proc/self/io");
-        std::string name;
-        uint64_t value = 0;
-        while (io >> name >> value && name != "read_bytes:") {
-        }
-        return value;
-    };
-    read_for(rig.grant, 1);  // what loading the program reads is not meant
-    uint64_t before = read_bytes();
-    read_for(rig.grant, 20);
-    CHECK(read_bytes() - before == 20 * 4096);
-}
-
 TEST_CASE("a grant keeps to its rate, and so do all that were derived from it") {
     if (slow_device()) {
         return;

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -469,41 +468,6 @@ TEST_CASE("a read that the device fails ends the traversal and names the place")
         CHECK(run(rig.grant, stride.id(), args, {.start_offset = bad}).outcome.cause == EXO_END_IO);
     }
     CHECK(stats().io_errors - before.io_errors == 40);
-}
-
-TEST_CASE("block statistics count every read, and none stays in flight") {
-    std::string name = device_path().substr(5);
-    auto read_numbers = [&](const char* file, int count) {
-        std::vector<uint64_t> numbers(static_cast<size_t>(count));
-        std::string path = "/sys/class/block/" + name + "/" + file;
-        FILE* f = fopen(path.c_str(), "re");
-        REQUIRE_MESSAGE(f, path);
-        for (uint64_t& n : numbers) {
-            REQUIRE(fscanf(f, "%lu", &n) == 1);
-        }
-        fclose(f);
-        return numbers;
-    };
-    Rig rig(64 * 4096);
-    const Program& stride = shared_program("test_stride");
-    auto before = read_numbers("stat", 11);
-    for (int i = 0; i < 10; i++) {
-        test_stride_args args = {.stride = 4096, .count = 100, .len = 4096};
-        REQUIRE(run(rig.grant, stride.id(), args).outcome.cause == EXO_END_DONE);
-    }
-    auto after = read_numbers("stat", 11);
-    if (after[0] == before[0]) {
-        MESSAGE("the device keeps no statistics");
-        return;
-    }
-    CHECK(after[0] - before[0] == 1000);      // reads
-    CHECK(after[2] - before[2] == 1000 * 8);  // sectors
-    CHECK(after[8] == 0);                     // in flight
-    // Time in reads is that of each read, not since the traversal began.
-    CHECK(after[3] - before[3] < 1000 * 50);
-    auto in_flight = read_numbers("inflight", 2);
-    CHECK(in_flight[0] == 0);
-    CHECK(in_flight[1] == 0);
 }
 
 TEST_CASE("polled traversals") {

@@ -81,6 +81,11 @@ inside exo --json lookup --keys "$TMPDIR/keys" --batch 1 $MNT/index >"$TMPDIR/to
 [ "$(by_driver "$TMPDIR/totals")" -gt 0 ] || die "nothing was reissued: $(cat "$TMPDIR/totals")"
 echo 1 >/sys/module/exo/parameters/cgroup_io
 
+step "every way in, by itself: counted, limited, and for a process that is moved there later"
+EXO_TEST_CGROUPS=$cgroups EXO_TEST_DEVICE=$SECOND_DRIVE "$EXO_BUILD/tests/uapi/exo_uapi_test" \
+    -tc="a cgroup is told*" | tee "$TMPDIR/uapi"
+grep -q ' 1 passed' "$TMPDIR/uapi" || die "the test did not run"
+
 echo -io >$cgroups/cgroup.subtree_control
 wait_until 10 rmdir $group
 exo unpin $MNT/index
