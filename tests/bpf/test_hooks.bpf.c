@@ -26,8 +26,9 @@ int BPF_PROG(test_hooks_start, struct exo_hop *hop)
 	count(0);
 	if (!args)
 		return -EINVAL;
-	/* There is no block yet. */
-	if (exo_block(hop, 1))
+	/* There is no block yet, no such slot, and no room for so long a result. */
+	if (exo_block(hop, 1) || exo_file_size(hop, ~0U) || !exo_file_size(hop, 0) ||
+	    exo_report(hop, 4711, ~0U) != -E2BIG)
 		return -EIO;
 	if (!args->keep)
 		exo_read(hop, args->first_offset, args->len);
@@ -44,9 +45,11 @@ int BPF_PROG(test_hooks_step, struct exo_hop *hop)
 SEC("struct_ops/finish")
 void BPF_PROG(test_hooks_finish, struct exo_hop *hop)
 {
-	/* Nothing can be read any more. */
+	/* Nothing can be read any more, and what was reported stands. */
 	if (exo_read(hop, 0, 4096) == -EINVAL && !exo_block(hop, 1) &&
-	    exo_read_from(hop, 0, 0, 4096, 0) == -EINVAL)
+	    exo_read_from(hop, 0, 0, 4096, 0) == -EINVAL &&
+	    exo_read_from(hop, ~0U, ~0ULL, ~0U, 0) == -EINVAL && !exo_file_size(hop, ~0U) &&
+	    exo_report(hop, 4711, ~0U) == -E2BIG)
 		count(2);
 }
 

@@ -3,12 +3,15 @@
 // privilege.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include "rig.h"
@@ -55,6 +58,10 @@ const Command kGrant[] = {
     {"DERIVE", EXO_GRANT_DERIVE, offsetof(exo_grant_derive, weight), sizeof(exo_grant_derive)},
     {"REVOKE", EXO_GRANT_REVOKE, sizeof(exo_grant_revoke)},
 };
+const Command kSet[] = {
+    {"TRAVERSE", EXO_GRANT_TRAVERSE, sizeof(exo_traverse)},
+    {"BATCH", EXO_GRANT_BATCH, sizeof(exo_batch)},
+};
 
 template <size_t N>
 void check_sizes(const Fd& fd, const Command (&commands)[N]) {
@@ -96,6 +103,48 @@ int as_nobody(const std::function<int()>& body) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 }
 
+Fd set_of(const Fd& grant) {
+    int32_t fds[] = {grant.get()};
+    exo_set_create request = {};
+    request.grant_fds = reinterpret_cast<uint64_t>(fds);
+    request.count = 1;
+    Fd set(call(open_exo(), EXO_IOC_SET_CREATE, &request));
+    REQUIRE(set);
+    return set;
+}
+
+// Memory that can be read and not written.
+template <typename T>
+class ReadOnly {
+  public:
+    explicit ReadOnly(const T& value) {
+        memory_ =
+            mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(memory_ != MAP_FAILED);
+        memcpy(memory_, &value, sizeof(T));
+        REQUIRE(mprotect(memory_, sizeof(T), PROT_READ) == 0);
+    }
+    ~ReadOnly() { munmap(memory_, sizeof(T)); }
+    ReadOnly(const ReadOnly&) = delete;
+    ReadOnly& operator=(const ReadOnly&) = delete;
+    T* get() { return static_cast<T*>(memory_); }
+
+  private:
+    void* memory_;
+};
+
+// The answer of a call that cannot write it.
+template <typename T>
+int untold(const Fd& fd, unsigned long command, const T& request) {
+    ReadOnly<T> memory(request);
+    return call(fd, command, memory.get());
+}
+
+size_t open_descriptors() {
+    auto all = std::filesystem::directory_iterator("/proc/self/fd");
+    return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
 exo_attach attach_request(int fd) {
     exo_attach request = {};
     request.device_fd = fd;
@@ -112,6 +161,8 @@ TEST_CASE("sizes of the past and of the future") {
     check_sizes(open_exo(), kDevice);
     check_sizes(rig.volume, kVolume);
     check_sizes(rig.grant, kGrant);
+    Fd set = set_of(rig.grant);
+    check_sizes(set, kSet);
 
     // Each kind of fd knows its own commands only.
     std::vector<uint8_t> buffer(8192, 0);
@@ -121,6 +172,8 @@ TEST_CASE("sizes of the past and of the future") {
     }
     for (const Command& c : kGrant) {
         CHECK(call(rig.volume, c.number, buffer.data()) == -ENOTTY);
+        bool known = c.number == EXO_GRANT_TRAVERSE || c.number == EXO_GRANT_BATCH;
+        CHECK((call(set, c.number, buffer.data()) == -ENOTTY) == !known);
     }
 
     // A larger structure gets what the module knows and keeps its zeros.
@@ -137,15 +190,155 @@ TEST_CASE("info") {
     exo_info info = {};
     REQUIRE(call(open_exo(), EXO_IOC_INFO, &info) == 0);
     CHECK(info.abi_version == EXO_ABI_VERSION);
+    CHECK(info.reserved == 0);
+    // Each of them, and none that has no name.
     const uint64_t features = EXO_FEATURE_POLLED | EXO_FEATURE_BLOCKS | EXO_FEATURE_BATCH |
-                              EXO_FEATURE_URING | EXO_FEATURE_CANCEL;
-    CHECK((info.features & features) == features);
-    CHECK(info.max_extents >= 1000);
+                              EXO_FEATURE_URING | EXO_FEATURE_DERIVE | EXO_FEATURE_DISPATCH |
+                              EXO_FEATURE_FAN_OUT | EXO_FEATURE_SETS | EXO_FEATURE_TENANTS |
+                              EXO_FEATURE_FIXED_BUFFERS | EXO_FEATURE_CANCEL;
+    CHECK((info.features & ~EXO_FEATURE_DIRECT_ISSUE) == features);
+    CHECK(info.max_extents >= 1U << 20);
     CHECK(info.max_hops >= 1024);
-    CHECK(info.max_hop_bytes >= 4096);
-    CHECK(info.max_args_bytes >= 256);
-    CHECK(info.max_result_bytes >= 4096);
+    CHECK(info.max_hop_bytes >= 65536);
+    CHECK(info.max_args_bytes >= 4096);
+    CHECK(info.max_result_bytes >= 65536);
     CHECK(info.max_timeout_ms >= 1000);
+    CHECK(info.max_blocks_bytes >= 1U << 20);
+    CHECK(info.max_batch >= 4096);
+    CHECK(info.max_fan_out >= 16);
+    CHECK(info.max_slots >= 64);
+
+    // Direct issue is what the administrator says, as far as the kernel allows it.
+    const char* parameter = "/sys/module/exo/parameters/direct_issue";
+    unsigned mode = 0;
+    std::ifstream(parameter) >> mode;
+    bool direct = info.features & EXO_FEATURE_DIRECT_ISSUE;
+    std::ofstream(parameter) << 0 << std::flush;
+    CHECK(call(open_exo(), EXO_IOC_INFO, &info) == 0);
+    CHECK((info.features & EXO_FEATURE_DIRECT_ISSUE) == 0);
+    std::ofstream(parameter) << mode << std::flush;
+    CHECK(call(open_exo(), EXO_IOC_INFO, &info) == 0);
+    CHECK(bool(info.features & EXO_FEATURE_DIRECT_ISSUE) == direct);
+}
+
+TEST_CASE("an answer that cannot be written: no descriptor is left, and what was done is done") {
+    drop_shared_programs();
+    const size_t before = open_descriptors();
+    {
+        Fd exo = open_exo();
+        {
+            Fd device = open_path(device_path(), O_RDWR);
+            CHECK(untold(exo, EXO_IOC_ATTACH, attach_request(device.get())) == -EFAULT);
+            CHECK(stats().volumes == 0);
+            CHECK(open_path(device_path(), O_RDWR | O_EXCL));  // let go
+        }
+        Rig rig(64 * 4096);
+        Fd set = set_of(rig.grant);
+        const size_t with_rig = open_descriptors();
+        exo_grant_open file = {};
+        file.file_fd = rig.file.get();
+        CHECK(untold(exo, EXO_IOC_GRANT_OPEN, file) == -EFAULT);
+        CHECK(untold(rig.grant, EXO_GRANT_DERIVE, exo_grant_derive{}) == -EFAULT);
+        CHECK(stats().grants == 1);
+        int32_t grants[] = {rig.grant.get()};
+        exo_set_create slots = {};
+        slots.grant_fds = reinterpret_cast<uint64_t>(grants);
+        slots.count = 1;
+        CHECK(untold(exo, EXO_IOC_SET_CREATE, slots) == -EFAULT);
+        CHECK(untold(exo, EXO_IOC_AUDIT_OPEN, exo_audit_open{}) == -EFAULT);
+        CHECK(open_descriptors() == with_rig);
+
+        CHECK(untold(exo, EXO_IOC_INFO, exo_info{}) == -EFAULT);
+        CHECK(untold(exo, EXO_IOC_STATS, exo_stats{}) == -EFAULT);
+        CHECK(untold(rig.grant, EXO_GRANT_INFO, exo_grant_entry{}) == -EFAULT);
+        exo_program_find find = {};
+        strcpy(find.name, "test_act");
+        exo_traverse traverse = {};
+        traverse.program_id = shared_program("test_act").id();
+        traverse.hop_bytes = 4096;
+        CHECK(untold(exo, EXO_IOC_PROGRAM_FIND, find) == -EFAULT);
+        for (uint32_t kind : {EXO_LIST_VOLUMES, EXO_LIST_PINS, EXO_LIST_GRANTS, EXO_LIST_PROGRAMS,
+                              EXO_LIST_TENANTS}) {
+            CAPTURE(kind);
+            ReadOnly<std::array<uint8_t, 4096>> room({});
+            exo_list list = {};
+            list.kind = kind;
+            list.entry_bytes = 64;
+            list.buffer = reinterpret_cast<uint64_t>(room.get());
+            list.buffer_bytes = 4096;
+            CHECK(call(exo, EXO_IOC_LIST, &list) == -EFAULT);
+            CHECK(list.cursor == 0);
+            std::array<uint8_t, 4096> good = {};
+            list.buffer = reinterpret_cast<uint64_t>(good.data());
+            CHECK(untold(exo, EXO_IOC_LIST, list) == -EFAULT);
+        }
+
+        // A traversal runs all the same, and ends.
+        for (const Fd* fd : {&rig.grant, &set}) {
+            uint64_t started = stats().traversals;
+            CHECK(untold(*fd, EXO_GRANT_TRAVERSE, traverse) == -EFAULT);
+            exo_batch batch = {.traversals = reinterpret_cast<uint64_t>(&traverse),
+                               .count = 1,
+                               .entry_bytes = sizeof(exo_traverse),
+                               .flags = 0,
+                               .reserved = 0};
+            CHECK(untold(*fd, EXO_GRANT_BATCH, batch) == -EFAULT);
+            ReadOnly<exo_traverse> entry(traverse);
+            batch.traversals = reinterpret_cast<uint64_t>(entry.get());
+            CHECK(call(*fd, EXO_GRANT_BATCH, &batch) == -EFAULT);
+            CHECK(stats().traversals - started == 3);
+            CHECK(stats().traversals_in_flight == 0);
+        }
+
+        exo_extent extent = {.file_offset = 0, .disk_offset = 0, .length = 4096};
+        exo_pin request = {};
+        request.ino = 99;
+        request.generation = 1;
+        request.size_bytes = 4096;
+        request.extents = reinterpret_cast<uint64_t>(&extent);
+        request.extent_count = 1;
+        CHECK(untold(rig.volume, EXO_VOLUME_PIN, request) == -EFAULT);
+        CHECK(call(rig.volume, EXO_VOLUME_PIN, &request) == -EEXIST);
+        exo_unpin end = {};
+        end.ino = 99;
+        end.generation = 1;
+        CHECK(untold(rig.volume, EXO_VOLUME_UNPIN, end) == -EFAULT);
+        CHECK(call(rig.volume, EXO_VOLUME_UNPIN, &end) == -ENOENT);
+        exo_bind_mount mount = {};
+        mount.mount_fd = rig.file.get();
+        CHECK(untold(rig.volume, EXO_VOLUME_BIND_MOUNT, mount) == -EFAULT);
+
+        exo_grant_revoke revoke = {};
+        revoke.flags = EXO_REVOKE_SELF;
+        CHECK(untold(rig.grant, EXO_GRANT_REVOKE, revoke) == -EFAULT);
+        CHECK(call(rig.grant, EXO_GRANT_TRAVERSE, &traverse) == -EKEYREVOKED);
+        Opened second = rig.regrant();
+        REQUIRE(second.error == 0);
+        exo_grant_entry entry = {};
+        REQUIRE(call(second.fd, EXO_GRANT_INFO, &entry) == 0);
+        exo_revoke_id by_id = {};
+        by_id.grant_id = entry.grant_id;
+        CHECK(untold(exo, EXO_IOC_REVOKE_ID, by_id) == -EFAULT);
+        CHECK(call(second.fd, EXO_GRANT_TRAVERSE, &traverse) == -EKEYREVOKED);
+
+        exo_tenant_set terms = {};
+        terms.volume_id = rig.info.volume_id;
+        terms.key = 4711;
+        CHECK(untold(exo, EXO_IOC_TENANT_SET, terms) == -EFAULT);
+        exo_detach detach = {};
+        CHECK(untold(rig.volume, EXO_VOLUME_DETACH, detach) == -EFAULT);
+        CHECK(call(rig.volume, EXO_VOLUME_DETACH, &detach) == -ENODEV);
+        rig.volume.reset();
+    }
+    {
+        Rig orphan(64 * 4096);
+        orphan.volume.reset();
+        exo_release release = {.volume_id = orphan.info.volume_id, .grace_ms = 0};
+        CHECK(untold(open_exo(), EXO_IOC_RELEASE, release) == -EFAULT);
+        CHECK(stats().volumes == 0);
+    }
+    drop_shared_programs();
+    CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("attach") {

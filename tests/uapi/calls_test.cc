@@ -167,6 +167,13 @@ TEST_CASE("a report of more than there is changes nothing") {
         CHECK(made.outcome.cause == EXO_END_DONE);
         CHECK(made.outcome.result_len == (len <= kLen ? len : kLen));
         CHECK((made.outcome.value == 4711) == (len <= kLen));
+        // What the call itself answers; a second one lets all of it be seen.
+        test_call all = report;
+        all.len = kLen;
+        made = make(rig.grant, {report, all}, EXO_DONE);
+        CHECK(made.outcome.result_len == kLen);
+        CHECK(made.result.ret[0] == (len <= kLen ? 0 : -E2BIG));
+        CHECK(made.result.ret[1] == 0);
     }
 }
 

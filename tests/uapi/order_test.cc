@@ -402,6 +402,16 @@ TEST_CASE("of what an administrator does") {
     exo_detach detach = {};
     REQUIRE(call(rig.volume, EXO_VOLUME_DETACH, &detach) == 0);
     // Arguments are looked at even when there is nothing left to do with them.
+    exo_pin last = {};
+    last.extents = 8;
+    last.extent_count = UINT32_MAX;
+    CHECK(call(rig.volume, EXO_VOLUME_PIN, &last) == -EINVAL);
+    last.ino = 5;
+    CHECK(call(rig.volume, EXO_VOLUME_PIN, &last) == -E2BIG);
+    last.extent_count = 1;
+    CHECK(call(rig.volume, EXO_VOLUME_PIN, &last) == -EFAULT);
+    CHECK(pin(rig.volume, 5, 1, 4096, {{0, 1, 4096}}) == -EINVAL);
+    CHECK(pin(rig.volume, 5, 1, 4096, {{0, 0, 4096}}) == -ENODEV);
     CHECK(call(rig.volume, EXO_VOLUME_BIND_MOUNT, &mount) == -EINVAL);
     mount.flags = 0;
     CHECK(call(rig.volume, EXO_VOLUME_BIND_MOUNT, &mount) == -EBADF);

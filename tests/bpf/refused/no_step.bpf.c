@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Refused: a program needs a step. */
-/* expect:  */
+/* expect: Invalid argument */
 #include "exo.bpf.h"
 
 SEC("struct_ops/start")
