@@ -21,6 +21,7 @@
 #include "limits.h"
 #include "pin.h"
 #include "stats.h"
+#include "ticks.h"
 #include "volume.h"
 
 /* ---- derive ---- */
@@ -53,7 +54,7 @@ static int weaken(const struct exo_grant *parent, const struct exo_grant_derive 
 		.expires_at_ns = parent->expires_at_ns,
 	};
 	if (arg->expires_ms) {
-		unsigned long at = jiffies + msecs_to_jiffies(arg->expires_ms);
+		unsigned long at = jiffies + exo_ticks(arg->expires_ms, HZ);
 
 		if (!terms->expires || time_before(at, terms->expires_at)) {
 			terms->expires = true;

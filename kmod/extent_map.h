@@ -10,7 +10,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 #else
-#include "extent_map_host.h"
+#include "host_types.h"
 #endif
 
 #include <linux/exo.h>

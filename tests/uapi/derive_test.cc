@@ -209,6 +209,17 @@ TEST_CASE("a grant that expires") {
     Opened below = derive(brief.fd, request);
     REQUIRE(below.error == 0);
     CHECK(info(below.fd).expires_at_ns == until);
+    // Nor is a time of more than 2^31 ms for ever, or 30 days would be no shorter than 40.
+    constexpr uint32_t kDayMs = 24 * 3600 * 1000;
+    request.expires_ms = 40 * kDayMs;
+    Opened lasting = derive(rig.grant, request);
+    REQUIRE(lasting.error == 0);
+    request.expires_ms = 30 * kDayMs;
+    Opened shorter = derive(lasting.fd, request);
+    REQUIRE(shorter.error == 0);
+    uint64_t less_ns = info(lasting.fd).expires_at_ns - info(shorter.fd).expires_at_ns;
+    CHECK(less_ns < 11ULL * kDayMs * 1000000);
+    CHECK(less_ns > 9ULL * kDayMs * 1000000);
 
     exo_grant_open most = {};
     most.hop_limit = UINT32_MAX;
