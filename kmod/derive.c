@@ -214,7 +214,10 @@ static void cut(struct revocation *r)
 	exo_count_add(revoked_grants, r->revoked);
 }
 
-/* Grants that are cut become idle for good, so one look at each is enough. */
+/*
+ * A grant that is cut becomes idle for good, once the few starts that raced with the cut have seen
+ * it, so one look at each is enough.
+ */
 static int drain(const struct revocation *r)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(EXO_DRAIN_TIMEOUT_MS);

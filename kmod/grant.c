@@ -81,17 +81,22 @@ void exo_grant_put(struct exo_grant *grant)
  * exo_grant_enter() - begin a traversal
  * @grant: referenced by the caller
  *
- * The increment comes before the look at the state of grant and pin, and a cut comes before the
- * look at the count (see pin.c and derive.c), so one of the two always notices the other.
+ * The increment comes before the second look at the state of grant and pin, and a cut comes before
+ * the look at the count (see pin.c and derive.c), so one of the two always notices the other. The
+ * first look leaves the count alone: whoever goes on asking for what was taken away would keep it
+ * from being seen at zero, and wake everybody who waits for that.
  *
  * Context: any.
  * Return: 0; -EKEYREVOKED it was cut; -EKEYEXPIRED; -EAGAIN the in-flight limit is reached.
  */
 int exo_grant_enter(struct exo_grant *grant)
 {
-	u32 now = atomic_inc_return(&grant->in_flight);
 	int ret = 0;
+	u32 now;
 
+	if (exo_grant_is_cut(grant))
+		return -EKEYREVOKED;
+	now = atomic_inc_return(&grant->in_flight);
 	if (exo_grant_is_cut(grant))
 		ret = -EKEYREVOKED;
 	else if (grant->expires && time_after_eq(jiffies, grant->expires_at))

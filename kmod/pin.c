@@ -303,7 +303,8 @@ static u32 in_flight(struct exo_pinned *pin)
 
 /*
  * Whether anything is in flight on a cut pin. Begins with the grant that was found busy the last
- * time, and grants become idle for good, so all the looks of a drain together take few rounds.
+ * time, and grants become idle for good once the few starts that raced with the cut have seen it, so
+ * all the looks of a drain together take few rounds.
  */
 static bool busy(struct exo_pinned *pin)
 {
