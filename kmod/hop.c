@@ -40,7 +40,10 @@ static noinline bool settle(struct exo_traversal *t)
 	return true;
 }
 
-/* As exo_traversal_stopped(), for a traversal of one grant. */
+/*
+ * As exo_traversal_stopped(), for a traversal of one grant. A program that is not being detached is
+ * not gone before the read side ends in which the hop is, with interrupts or preemption off.
+ */
 static __always_inline bool may_go_on(struct exo_traversal *t)
 {
 	return !exo_grant_is_cut(t->only) && !READ_ONCE(t->cancel) &&

@@ -101,6 +101,12 @@
 #define EXO_DRAIN_TIMEOUT_MS		60000U
 
 /*
+ * Detaching a program waits this long for its traversals to end by themselves. It holds a lock of
+ * the kernel's own meanwhile.
+ */
+#define EXO_DETACH_WAIT_MS		100U
+
+/*
  * A killed caller waits this long for its read to complete, then leaves it to the reference count.
  */
 #define EXO_CANCEL_WAIT_MS		100U

@@ -53,6 +53,8 @@ static void __exit exo_exit(void)
 	exo_watch_exit();
 	exo_traverse_exit();
 	exo_audit_exit();
+	/* The last of a program's users is counted in one callback, which queues the one that frees it. */
+	rcu_barrier();
 	rcu_barrier();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The struct_ops type behind traversal programs: what the verifier allows them, their names and
- * ids, and the drain at detach. What they may call besides helpers is kfuncs.c's.
+ * ids, and how they are detached. What they may call besides helpers is kfuncs.c's.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_verifier.h>
@@ -15,6 +15,7 @@
 
 #include "audit.h"
 #include "ioctl.h"
+#include "limits.h"
 #include "program_ops.h"
 
 DEFINE_XARRAY(exo_programs);
@@ -171,21 +172,32 @@ static struct exo_program *find_by_name(const char *name)
 	return NULL;
 }
 
-static void program_drained(struct percpu_ref *ref)
-{
-	complete(&container_of(ref, struct exo_program, in_flight)->drained);
-}
-
 static void audit_program(const struct exo_program *program, u32 type)
 {
 	exo_audit(&(struct exo_audit_event){ .type = type, .program_id = program->id });
 }
 
-static void program_free(struct exo_program *program)
+static void program_free_rcu(struct rcu_head *rcu)
 {
+	struct exo_program *program = container_of(rcu, struct exo_program, rcu);
+
 	percpu_ref_exit(&program->in_flight);
 	free_percpu(program->counters);
 	kfree(program);
+}
+
+static void program_release(struct kref *ref)
+{
+	/* Lookups, listings and interrupts on their way out may still look at it. */
+	call_rcu(&container_of(ref, struct exo_program, ref)->rcu, program_free_rcu);
+}
+
+static void program_drained(struct percpu_ref *in_flight)
+{
+	struct exo_program *program = container_of(in_flight, struct exo_program, in_flight);
+
+	complete(&program->drained);
+	kref_put(&program->ref, program_release);
 }
 
 static int reg(void *kdata, struct bpf_link *link)
@@ -203,12 +215,16 @@ static int reg(void *kdata, struct bpf_link *link)
 	program = kzalloc(sizeof(*program), GFP_KERNEL_ACCOUNT);
 	if (!program)
 		return -ENOMEM;
-	program->ops = ops;
-	program->step = ops->step_prog;
+	program->start = ops->start;
+	program->step = ops->step;
+	program->finish = ops->finish;
+	program->step_prog = ops->step_prog;
 	memcpy(program->name, ops->name, sizeof(program->name));
 	program->uid = current_uid();
 	program->attached_at_ns = ktime_get_real_ns();
 	init_completion(&program->drained);
+	kref_init(&program->ref);
+	kref_get(&program->ref);
 	ret = -ENOMEM;
 	program->counters = alloc_percpu_gfp(struct exo_program_counters, GFP_KERNEL_ACCOUNT);
 	if (!program->counters)
@@ -233,7 +249,11 @@ err_free:
 	return ret;
 }
 
-/* Returns only when no traversal runs the program any more, since its memory goes next. */
+/*
+ * Returns only when nobody is in the program or comes to it any more, since its memory goes next.
+ * Traversals whose reads complete soon are waited for, so that their finish is called. Those whose
+ * reads do not are not: all of the kernel's links of struct_ops may be waiting for us.
+ */
 static void unreg(void *kdata, struct bpf_link *link)
 {
 	const struct exo_program_ops *ops = kdata;
@@ -241,7 +261,7 @@ static void unreg(void *kdata, struct bpf_link *link)
 
 	mutex_lock(&attach_lock);
 	program = find_by_name(ops->name);
-	if (WARN_ON_ONCE(!program || program->ops != ops)) {
+	if (WARN_ON_ONCE(!program || program->step_prog != ops->step_prog)) {
 		mutex_unlock(&attach_lock);
 		return;
 	}
@@ -251,12 +271,11 @@ static void unreg(void *kdata, struct bpf_link *link)
 
 	WRITE_ONCE(program->detaching, true);
 	percpu_ref_kill(&program->in_flight);
-	wait_for_completion(&program->drained);
-	audit_program(program, EXO_AUDIT_PROGRAM_DETACH);
-
-	/* Lookups and listings may still look at it. */
+	wait_for_completion_timeout(&program->drained, msecs_to_jiffies(EXO_DETACH_WAIT_MS));
+	WRITE_ONCE(program->gone, true);
 	synchronize_rcu();
-	program_free(program);
+	audit_program(program, EXO_AUDIT_PROGRAM_DETACH);
+	kref_put(&program->ref, program_release);
 }
 
 /* The verifier takes argument types from these, and an indirect call its checksum. */

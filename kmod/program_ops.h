@@ -2,15 +2,19 @@
 /*
  * The program type: one BPF struct_ops map is one named traversal program.
  *
- * Lifetime: found by id until it is detached; a traversal's reference keeps the BPF program itself
- * alive, since detaching waits for it.
+ * Lifetime: found by id until it is detached, which gives its traversals a moment to end; after that
+ * none of its members is called, since the BPF programs go. A traversal's reference keeps only
+ * struct exo_program. It must not keep the programs: a read may be held back for as long as its
+ * reader likes, and the kernel detaches all links of struct_ops under one lock.
  */
 #ifndef EXO_PROGRAM_OPS_H
 #define EXO_PROGRAM_OPS_H
 
 #include <linux/completion.h>
 #include <linux/filter.h>
+#include <linux/kref.h>
 #include <linux/percpu-refcount.h>
+#include <linux/rcupdate.h>
 #include <linux/uidgid.h>
 #include <linux/xarray.h>
 
@@ -50,12 +54,22 @@ struct exo_program_counters {
 };
 
 struct exo_program {
-	const struct exo_program_ops *ops;
-	const struct bpf_prog *step;	/* what ops->step leads to; attached as long as ops is */
+	/*
+	 * Called only in an RCU read side, after a look at gone in the same one; so detaching need
+	 * not wait for traversals, but only for calls.
+	 */
+	int (*start)(struct exo_hop_context *context);	/* NULL = none */
+	int (*step)(struct exo_hop_context *context);
+	void (*finish)(struct exo_hop_context *context);	/* NULL = none */
+	const struct bpf_prog *step_prog;	/* what step leads to */
+
 	u32 id;
 	bool detaching;			/* traversals end at their next completion */
-	struct percpu_ref in_flight;
-	struct completion drained;
+	bool gone;			/* no member is to be called any more */
+	struct percpu_ref in_flight;	/* traversals */
+	struct completion drained;	/* none is */
+	struct kref ref;		/* one of whoever detaches it, one of all traversals */
+	struct rcu_head rcu;
 	struct exo_program_counters __percpu *counters;
 	kuid_t uid;
 	u64 attached_at_ns;
@@ -73,10 +87,10 @@ extern struct xarray exo_programs;	/* by id; RCU */
 
 /**
  * exo_program_step() - run a program's step
- * @program: referenced by the caller
+ * @program: referenced by the caller, and not gone
  * @context: of the traversal
  *
- * Around the trampoline behind ops->step. That would enter an RCU read side, pin the task to its CPU
+ * Around the trampoline behind program->step. That would enter an RCU read side, pin the task to its CPU
  * and set up what tracing helpers look for: a hundred instructions for what interrupts that are off
  * do as well, and for helpers that our programs do not have.
  *
@@ -87,7 +101,7 @@ static __always_inline int exo_program_step(const struct exo_program *program,
 {
 	const u64 arguments[] = { (unsigned long)context };
 
-	return bpf_prog_run(program->step, arguments);
+	return bpf_prog_run(program->step_prog, arguments);
 }
 
 #endif /* EXO_PROGRAM_OPS_H */

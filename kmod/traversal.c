@@ -43,6 +43,13 @@ void exo_traversal_fail(struct exo_traversal *t, enum exo_end cause, int error)
 
 /* ---- the program ---- */
 
+/* Nobody calls it any more; the verdict has no say. */
+static int detached(struct exo_traversal *t)
+{
+	exo_traversal_fail(t, EXO_END_DETACHED, 0);
+	return EXO_DONE;
+}
+
 /*
  * One that takes long runs with interrupts on. They see by the mark that they must not run the same
  * program. Another task would not look at it, but only a fully preemptible kernel would run one here.
@@ -54,9 +61,16 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 
 	if (!alone)
 		preempt_disable();
-	exo_budget_begin_slow(t->program);
-	verdict = member(&t->context);
-	exo_budget_end_slow(t->program);
+	/* For the look at gone; the trampoline has a read side of its own. */
+	rcu_read_lock();
+	if (READ_ONCE(t->program->gone)) {
+		verdict = detached(t);
+	} else {
+		exo_budget_begin_slow(t->program);
+		verdict = member(&t->context);
+		exo_budget_end_slow(t->program);
+	}
+	rcu_read_unlock();
 	if (!alone)
 		preempt_enable();
 	return verdict;
@@ -65,7 +79,7 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 /*
  * With interrupts off, because the completion of another traversal would otherwise run the program
  * in the middle of itself, and its per-CPU maps would mix what belongs to two users. So steps need no
- * trampoline, see program_ops.h.
+ * trampoline, see program_ops.h, and whoever detaches the program waits for the call.
  */
 static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *context))
 {
@@ -77,7 +91,9 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 		return call_slow(t, member);
 
 	local_irq_save(flags);
-	if (member == t->program->ops->step)
+	if (unlikely(READ_ONCE(t->program->gone)))
+		verdict = detached(t);
+	else if (member == t->program->step)
 		verdict = exo_program_step(t->program, &t->context);
 	else
 		verdict = member(&t->context);
@@ -85,13 +101,21 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 	return verdict;
 }
 
+/* A verdict is not the program's last word if its finish can have none. */
 static void call_finish(struct exo_traversal *t)
 {
 	unsigned long flags;
+	bool gone;
 
 	local_irq_save(flags);
-	t->program->ops->finish(&t->context);
+	gone = READ_ONCE(t->program->gone);
+	if (!gone)
+		t->program->finish(&t->context);
 	local_irq_restore(flags);
+	if (gone && (t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM)) {
+		t->cause = EXO_END_DETACHED;
+		t->error = 0;
+	}
 }
 
 /* What the outcome says of the last read, or of the one that was refused. */
@@ -162,8 +186,8 @@ void exo_traversal_begin(struct exo_traversal *t)
 	trace_exo_traversal_start(t->slots.grants[t->slot]->id, t->program_id,
 				  t->slots.grants[t->slot]->pin->ino, t->offset, t->hop_bytes);
 
-	if (t->program->ops->start)
-		verdict = call(t, t->program->ops->start);
+	if (t->program->start)
+		verdict = call(t, t->program->start);
 	if (verdict == EXO_NEXT && !t->wished)
 		t->wished = BIT(0);
 	exo_traversal_judge(t, verdict);
@@ -243,7 +267,7 @@ static void step(struct exo_traversal *t, struct exo_read *r)
 		record_block(t, r, block, valid);
 
 	/* The program may ask for the next read in r's own place, while it looks at r's block. */
-	verdict = call(t, t->program->ops->step);
+	verdict = call(t, t->program->step);
 	trace_exo_hop(r->grant->id, hop->hop, hop->offset, hop->len, hole, verdict);
 	exo_traversal_judge(t, verdict);
 }
@@ -338,7 +362,7 @@ void exo_traversal_end(struct exo_traversal *t)
 	t->block_len = 0;
 	t->free = 0;
 	t->finishing = true;
-	if (t->program->ops->finish)
+	if (t->program->finish)
 		call_finish(t);
 
 	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1)

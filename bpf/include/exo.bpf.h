@@ -70,7 +70,8 @@ struct exo_program_ops {
 	int (*step)(struct exo_hop *hop);
 	/*
 	 * Optional, once after the last step of a traversal whatever its end, where a program gives
-	 * back what it keeps per traversal. There is no block any more.
+	 * back what it keeps per traversal. There is no block any more. It is not called for one that
+	 * ends more than 100 ms after the program was detached.
 	 */
 	void (*finish)(struct exo_hop *hop);
 	char name[EXO_PROGRAM_NAME_BYTES];
