@@ -200,6 +200,8 @@ Program::Program(const std::string& name) {
 
 void Program::detach() {
     if (link_) {
+        // Also when a child that was forked meanwhile has the descriptor, too.
+        bpf_link__detach(link_);
         bpf_link__destroy(link_);
     }
     link_ = nullptr;
