@@ -3,8 +3,8 @@
  * Turns: who goes next, who waits for what, and how long at most without a look whether it still
  * may.
  *
- * Where a turn is: nowhere; waiting for a rate (turn->rate); in line (in its tenant's tree); or
- * given. It moves on under fair->lock only. From the moment it waits it is driven by nobody;
+ * Where a turn is: nowhere; waiting for a rate (turn->rate), or for reads of its cgroup that are held
+ * back (turn->parked); in line (in its tenant's tree); or given. It moves on under fair->lock only. From the moment it waits it is driven by nobody;
  * whoever takes it out calls exo_fair_go() once, after the lock.
  */
 #include <linux/blk-mq.h>
@@ -453,7 +453,20 @@ static void place(struct exo_fair *fair, struct exo_turn *turn, u64 now_ns, bool
 		return;
 	}
 	pay(turn, now_ns);
-	line_up(fair, turn);
+	if (turn->backlog && !exo_backlog_enter(turn))
+		exo_backlog_park(turn);
+	else
+		line_up(fair, turn);
+}
+
+/* Lets those go on to the line that need not wait for reads of their cgroup any longer. */
+static void unpark(struct exo_fair *fair, struct exo_backlog *backlog)
+{
+	u64 now_ns = ktime_get_ns();
+	struct exo_turn *turn;
+
+	while ((turn = exo_backlog_next(backlog)))
+		place(fair, turn, now_ns, false);
 }
 
 /* Lets those go on to the line whose rates allow it; a bounded number. */
@@ -507,6 +520,8 @@ static void stop_waiting(struct exo_fair *fair, struct exo_turn *turn, struct li
 {
 	if (turn->rate)
 		leave_rate(fair, turn);
+	else if (turn->parked)
+		exo_backlog_unpark(turn);
 	else
 		leave_line(fair, turn);
 	end_waiting(fair, turn, taken);
@@ -573,7 +588,8 @@ bool exo_fair_ask_slow(struct exo_turn *turn)
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	now_ns = ktime_get_ns();
 	note_active(fair, turn->grant->tenant);
-	may = has_room(fair, turn) && !holding(turn, now_ns, true);
+	may = has_room(fair, turn) && !holding(turn, now_ns, true) &&
+	      (!turn->backlog || exo_backlog_enter(turn));
 	if (may) {
 		pay(turn, now_ns);
 		set_start(turn);
@@ -643,7 +659,61 @@ void exo_fair_done_slow(struct exo_turn *turn)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&fair->lock, flags);
-	keep_place(fair, turn);
+	if (turn->placed)
+		keep_place(fair, turn);
+	if (turn->tries) {
+		exo_backlog_leave(turn);
+		unpark(fair, turn->backlog);
+	}
+	serve(fair, &taken);
+	raw_spin_unlock_irqrestore(&fair->lock, flags);
+	go_all(&taken, NULL);
+}
+
+/**
+ * exo_fair_submitted() - the block layer has been given a read
+ * @turn: of the read, with a backlog; driven by the caller
+ * @held: the block layer holds it back
+ *
+ * A read that is held back takes no place in the device, for however long that is.
+ *
+ * Context: process.
+ */
+void exo_fair_submitted(struct exo_turn *turn, bool held)
+{
+	struct exo_backlog *backlog = turn->backlog;
+	struct exo_fair *fair = &backlog->volume->fair;
+	LIST_HEAD(taken);
+	unsigned long flags;
+
+	if (likely(!held && !turn->tries))
+		return;
+	raw_spin_lock_irqsave(&fair->lock, flags);
+	exo_backlog_tried(turn, held);
+	if (held && turn->placed)
+		give_place_up(fair, turn);
+	unpark(fair, backlog);
+	serve(fair, &taken);
+	raw_spin_unlock_irqrestore(&fair->lock, flags);
+	go_all(&taken, NULL);
+}
+
+/**
+ * exo_fair_let_go() - a read that was held back has completed
+ * @turn: of the read
+ *
+ * Context: any.
+ */
+void exo_fair_let_go(struct exo_turn *turn)
+{
+	struct exo_backlog *backlog = turn->backlog;
+	struct exo_fair *fair = &backlog->volume->fair;
+	LIST_HEAD(taken);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&fair->lock, flags);
+	exo_backlog_leave(turn);
+	unpark(fair, backlog);
 	serve(fair, &taken);
 	raw_spin_unlock_irqrestore(&fair->lock, flags);
 	go_all(&taken, NULL);

@@ -27,6 +27,7 @@
 #include <linux/timerqueue.h>
 #include <linux/types.h>
 
+#include "backlog.h"
 #include "grant.h"
 #include "tenant.h"
 
@@ -39,13 +40,17 @@ struct exo_turn {
 	bool given;			/* that read may be issued */
 	bool paid;			/* the rates have been charged with it */
 	bool placed;			/* it has a place in service; written under fair->lock */
+	struct exo_backlog *backlog;	/* of its reader's cgroup; NULL = none */
 
 	/* Guarded by fair->lock. */
 	u64 start;			/* virtual time */
 	struct rb_node node;		/* among its tenant's turns */
 	struct exo_rate *rate;		/* that it waits for, or NULL */
-	struct list_head rate_entry;
+	struct list_head rate_entry;	/* among those that wait for it; or parked in backlog */
 	bool waits;
+	bool parked;
+	bool tries;			/* counted in backlog->trying */
+	bool held;			/* counted in backlog->held */
 	struct list_head entry;		/* of all that wait, for the look whether they still may */
 };
 
@@ -81,6 +86,8 @@ bool exo_fair_ask_slow(struct exo_turn *turn);
 bool exo_fair_wait(struct exo_turn *turn);
 bool exo_fair_leave(struct exo_turn *turn);
 void exo_fair_done_slow(struct exo_turn *turn);
+void exo_fair_submitted(struct exo_turn *turn, bool held);
+void exo_fair_let_go(struct exo_turn *turn);
 
 /* Whether nobody has to wait; for a tenant that was seen in this jiffy, on a grant without a rate. */
 static __always_inline bool exo_fair_is_quiet(const struct exo_turn *turn,
@@ -115,7 +122,10 @@ static inline bool exo_fair_is_free(const struct exo_turn *turn, const struct ex
 static inline bool exo_fair_ask(struct exo_turn *turn, const struct exo_fair *fair,
 				struct exo_grant *grant, u32 bytes)
 {
-	if (turn->given || exo_fair_is_free(turn, fair, grant))
+	const struct exo_backlog *backlog = turn->backlog;
+
+	if (turn->given || (exo_fair_is_free(turn, fair, grant) &&
+			    !(backlog && READ_ONCE(backlog->limited))))
 		return true;
 	/* Its last read may have been of another volume. */
 	if (turn->placed && turn->grant != grant)
@@ -128,6 +138,8 @@ static inline bool exo_fair_ask(struct exo_turn *turn, const struct exo_fair *fa
 /* The read has completed; the next one needs a turn of its own. */
 static inline void exo_fair_arrived(struct exo_turn *turn)
 {
+	if (unlikely(turn->held))
+		exo_fair_let_go(turn);
 	turn->given = false;
 	turn->paid = false;
 }
@@ -145,7 +157,7 @@ static inline void exo_fair_again(struct exo_turn *turn)
 /* Gives the place up: for a while no read will follow, or none at all. */
 static inline void exo_fair_done(struct exo_turn *turn)
 {
-	if (unlikely(turn->placed))
+	if (unlikely(turn->placed || turn->tries))
 		exo_fair_done_slow(turn);
 }
 

@@ -93,6 +93,12 @@
 #define EXO_FAIR_BURST			64U
 #define EXO_FAIR_AGAIN_US		50U
 
+/*
+ * Reads of a cgroup that are given to the block layer at once after it was seen to hold one back: the
+ * end of a pin waits for so many at most, and those that went their way at that moment.
+ */
+#define EXO_BACKLOG_MOST		8U
+
 /* What may be read above a rate after a pause, and how late a timer may be without loss. */
 #define EXO_RATE_BURST_NS		(20ULL * NSEC_PER_MSEC)
 

@@ -86,5 +86,9 @@ enum exo_issue_result exo_submit(struct exo_read *r)
 	exo_issue_hand_over(r);
 	/* The task is told of its reads at the end; this one may be a worker. */
 	submit_bio_noacct(bio);
+	/* Until the hand-over is over the read is still ours. */
+	if (r->turn.backlog)
+		exo_fair_submitted(&r->turn, atomic_read(&r->phase) == EXO_PHASE_ISSUING &&
+						     exo_backlog_holds(bio));
 	return exo_issue_handed_over(r);
 }

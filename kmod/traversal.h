@@ -30,6 +30,7 @@
 #include "set.h"
 #include "watch.h"
 
+struct exo_backlog;
 struct exo_grant;
 struct exo_tenant;
 
@@ -61,6 +62,7 @@ struct exo_traversal {
 	const struct exo_extent *extent;	/* of its only grant's file, where hop.c looks first */
 	u64 started_ns;
 	struct bio origin;		/* for EXO_ENGINE_DISPATCH: whose cgroup its bios belong to */
+	struct exo_backlog *backlog;	/* of that cgroup, where it begins; NULL = no cgroup limits it */
 
 	/* The block at hand. */
 	const u8 *block;		/* in a read's buffer */

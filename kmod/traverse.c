@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 
 #include "audit.h"
+#include "backlog.h"
 #include "drive.h"
 #include "grant.h"
 #include "limits.h"
@@ -168,6 +169,20 @@ static int make_reads(struct exo_traversal *t)
 	return 0;
 }
 
+static int make_origin(struct exo_traversal *t, struct exo_volume *volume)
+{
+	struct exo_backlog *backlog;
+
+	if (t->engine != EXO_ENGINE_DISPATCH)
+		return 0;
+	exo_submit_origin(&t->origin, volume);
+	backlog = exo_backlog_get(volume, &t->origin);
+	if (IS_ERR(backlog))
+		return PTR_ERR(backlog);
+	t->backlog = backlog;
+	return 0;
+}
+
 static size_t bytes_with(u32 fan_out)
 {
 	return sizeof(struct exo_traversal) + fan_out * sizeof(struct exo_read);
@@ -258,10 +273,10 @@ static struct exo_traversal *create(const struct exo_traverse_request *request)
 	t->user_blocks = arg->blocks;
 	refcount_set(&t->refs, 2);
 	set_plain(t, request);
-	if (t->engine == EXO_ENGINE_DISPATCH)
-		exo_submit_origin(&t->origin, request->volume);
 
-	ret = make_reads(t);
+	ret = make_origin(t, request->volume);
+	if (!ret)
+		ret = make_reads(t);
 	if (!ret)
 		ret = make_areas(t, arg);
 	if (ret) {
@@ -452,6 +467,7 @@ void exo_traverse_free(struct exo_traversal *t)
 		}, &t->actor);
 	/* It has run out long ago, but its handler may still be on its way out. */
 	hrtimer_cancel(&t->retry);
+	exo_backlog_put(t->backlog);
 	bio_uninit(&t->origin);
 	kvfree(t->area);
 	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1)
