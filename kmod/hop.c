@@ -189,7 +189,7 @@ static __always_inline enum exo_hop_result issue(struct exo_traversal *t, struct
 
 	if (unlikely(!place.window_len ||
 		     !exo_reissue_in_bounds(volume, place.disk_offset, place.window_len) ||
-		     !exo_reissue_possible_now(volume, rq)))
+		     !exo_reissue_possible_now(volume, rq, polled)))
 		return judge(t, r, EXO_NEXT);
 
 	t->wished = 0;

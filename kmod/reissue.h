@@ -16,6 +16,7 @@
 
 #include "read.h"
 #include "request.h"
+#include "traversal.h"
 #include "volume.h"
 
 /* Whether this is a hard interrupt that interrupted no holder of a lock, as said below. */
@@ -51,11 +52,11 @@ static __always_inline bool exo_reissue_no_lock_held(void)
  * else.
  */
 static __always_inline bool exo_reissue_wanted(const struct exo_volume *volume,
-					       const struct request *rq)
+					       const struct request *rq, bool polled)
 {
 	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
 
-	if (atomic_read(&volume->waiting) || atomic_read(&hctx->tags->bitmap_tags.ws_active))
+	if (atomic_read(&volume->waiting[polled]) || atomic_read(&hctx->tags->bitmap_tags.ws_active))
 		return true;
 	return rq->rq_flags & RQF_SCHED_TAGS &&
 	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);
@@ -92,7 +93,7 @@ static __always_inline bool exo_reissue_possible(struct exo_read *r)
 	if (exo_request_needs_budget(q) || percpu_ref_is_dying(&q->q_usage_counter))
 		return false;
 	if (READ_ONCE(rq->mq_hctx->state) & EXO_REISSUE_NOT_IF ||
-	    exo_reissue_wanted(r->volume, rq))
+	    exo_reissue_wanted(r->volume, rq, exo_traversal_polled(r->traversal)))
 		return false;
 	return exo_reissue_is_ours_alone(rq);
 }
@@ -102,13 +103,13 @@ static __always_inline bool exo_reissue_possible(struct exo_read *r)
  * without a budget. Inside of the read side that exo_reissue_queue() needs.
  */
 static __always_inline bool exo_reissue_possible_now(const struct exo_volume *volume,
-						     const struct request *rq)
+						     const struct request *rq, bool polled)
 {
 	struct request_queue *q = rq->q;
 
 	return !percpu_ref_is_dying(&q->q_usage_counter) && !blk_queue_quiesced(q) &&
 	       !(READ_ONCE(rq->mq_hctx->state) & (EXO_REISSUE_NOT_IF | BIT(BLK_MQ_S_STOPPED))) &&
-	       !exo_reissue_wanted(volume, rq) && exo_reissue_is_ours_alone(rq);
+	       !exo_reissue_wanted(volume, rq, polled) && exo_reissue_is_ours_alone(rq);
 }
 
 /* Takes back what the read before has left in the request, and starts its time anew. */

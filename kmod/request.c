@@ -154,9 +154,29 @@ static int allocate(struct exo_read *r)
 	return 0;
 }
 
+/*
+ * Traversals that find no room do not show in the block layer's own count of who waits. Poll queues
+ * mostly have tags of their own, of which completions have none.
+ */
+static void set_waiting(struct exo_read *r, bool waiting)
+{
+	struct exo_volume *volume = r->volume;
+	bool polled = exo_traversal_polled(r->traversal);
+	int more = waiting ? 1 : -1;
+
+	if (r->waiting == waiting)
+		return;
+	r->waiting = waiting;
+	atomic_add(more, &volume->waiting[polled]);
+	if (volume->shared_tags)
+		atomic_add(more, &volume->waiting[!polled]);
+}
+
 /**
- * exo_request_release() - give the request, if any, back to its queue
+ * exo_request_release() - give the request, if any, back to its queue, and wait for none
  * @r: of a traversal that the caller drives, not in flight
+ *
+ * As long as a read counts as waiting, all others on the queue give back their requests for it.
  *
  * Context: any in which a completion runs.
  */
@@ -164,6 +184,7 @@ void exo_request_release(struct exo_read *r)
 {
 	struct request *rq = r->request;
 
+	set_waiting(r, false);
 	if (!rq)
 		return;
 	r->request = NULL;
@@ -173,18 +194,6 @@ void exo_request_release(struct exo_read *r)
 }
 
 /* ---- reissue ---- */
-
-/* Traversals that find no room do not show in the block layer's own count of who waits. */
-static void set_waiting(struct exo_read *r, bool waiting)
-{
-	if (r->waiting == waiting)
-		return;
-	r->waiting = waiting;
-	if (waiting)
-		atomic_inc(&r->volume->waiting);
-	else
-		atomic_dec(&r->volume->waiting);
-}
 
 static blk_status_t queue_rq_unless_stopped(struct request *rq)
 {
@@ -316,7 +325,6 @@ void exo_request_hole(struct exo_read *r)
 void exo_request_end(struct exo_read *r)
 {
 	exo_request_release(r);
-	set_waiting(r, false);
 }
 
 /**

@@ -273,6 +273,8 @@ static void read_geometry(struct exo_volume *volume)
 			   queue->limits.features & BLK_FEAT_POLL &&
 			   queue->tag_set->nr_maps > HCTX_TYPE_POLL &&
 			   queue->tag_set->map[HCTX_TYPE_POLL].nr_queues;
+	volume->shared_tags = queue_is_mq(queue) &&
+			      queue->tag_set->flags & BLK_MQ_F_TAG_HCTX_SHARED;
 	snprintf(volume->disk_name, sizeof(volume->disk_name), "%pg", bdev);
 }
 

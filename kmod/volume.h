@@ -32,6 +32,7 @@ struct exo_volume {
 	u64 segments_bytes;		/* and all that one request may have, together */
 	u32 max_read_bytes;		/* largest piece of a read */
 	bool pollable;
+	bool shared_tags;		/* all hardware queues have them together */
 	bool dispatch_only;		/* no hardware queue of its own that exo could use */
 	u64 size_bytes;
 	sector_t start_sector;		/* of the partition, on the whole disk */
@@ -57,7 +58,7 @@ struct exo_volume {
 	struct list_head tenants;	/* guarded by tenant.c */
 	struct exo_fair fair;
 
-	atomic_t waiting;		/* traversals for which the queue had no room */
+	atomic_t waiting[2];		/* reads for which the queue had no room; [1]: its poll queues */
 	atomic64_t grants;		/* open ones */
 	struct kref ref;
 	struct rcu_head rcu;
