@@ -79,11 +79,8 @@ u64 exo_volumes_now(void)
 	return count;
 }
 
-/*
- * Lets the device go, once. Without pins no read is in flight and none can start; the same lock
- * keeps a new one out. The caller holds, through a file of ours, the module.
- */
-static int let_go(struct exo_volume *volume)
+/* Of a volume without pins no read is in flight, and none can start; the same lock keeps new ones out. */
+static int forget(struct exo_volume *volume)
 {
 	struct backing_dev_info *bdi;
 
@@ -105,16 +102,34 @@ static int let_go(struct exo_volume *volume)
 	if (bdi)
 		bdi_put(bdi);
 	audit_volume(volume, EXO_AUDIT_VOLUME_DETACH, 0);
+	return 0;
+}
+
+/*
+ * Lets the device go, once, unless there are pins; and before that the caller's claim, if he has one.
+ * He holds, through a file of ours, the module.
+ */
+static int let_go(struct exo_volume *volume, bool claimed)
+{
+	int ret;
+
+	mutex_lock(&exo_volumes_lock);
+	if (claimed)
+		WRITE_ONCE(volume->claimed, false);
+	ret = forget(volume);
+	mutex_unlock(&exo_volumes_lock);
+	if (ret)
+		return ret;
 	bdev_fput(volume->bdev_file);
 	exo_volume_put(volume);
 	module_put(THIS_MODULE);
 	return 0;
 }
 
-/* Lets the device go after exo_pin_end_all(), which has kept new pins out since. */
-static int let_go_ended(struct exo_volume *volume)
+/* The same after exo_pin_end_all(), which has kept new pins out since. */
+static int let_go_ended(struct exo_volume *volume, bool claimed)
 {
-	int ret = let_go(volume);
+	int ret = let_go(volume, claimed);
 
 	if (ret)
 		exo_pin_end_cancel(volume);
@@ -172,8 +187,7 @@ static int detach(struct exo_ioctl_call *call)
 	ret = exo_pin_end_all(volume, arg->grace_ms);
 	if (ret)
 		return ret;
-	guard(mutex)(&exo_volumes_lock);
-	return let_go_ended(volume);
+	return let_go_ended(volume, false);
 }
 
 static const struct exo_ioctl volume_ioctls[] = {
@@ -192,11 +206,8 @@ static int volume_close(struct inode *inode, struct file *file)
 {
 	struct exo_volume *volume = file->private_data;
 
-	mutex_lock(&exo_volumes_lock);
-	WRITE_ONCE(volume->claimed, false);
 	/* Pins keep it. */
-	let_go(volume);
-	mutex_unlock(&exo_volumes_lock);
+	let_go(volume, true);
 	exo_volume_put(volume);
 	return 0;
 }
@@ -278,14 +289,28 @@ static void read_geometry(struct exo_volume *volume)
 	snprintf(volume->disk_name, sizeof(volume->disk_name), "%pg", bdev);
 }
 
-static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
+/* Shows a volume to others, as the caller's. */
+static int publish(struct exo_volume *volume)
+{
+	int ret;
+
+	guard(mutex)(&exo_volumes_lock);
+	volume->claimed = true;
+	ret = xa_insert(&exo_volumes, volume->id, volume, GFP_KERNEL_ACCOUNT);
+	if (!ret)
+		__module_get(THIS_MODULE);
+	return ret;
+}
+
+/*
+ * Opening may take as long as the device likes, so others are not kept waiting for it. Nobody has
+ * attached the same device meanwhile: it is opened exclusively.
+ */
+static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 {
 	struct exo_volume *volume;
 	int ret;
 
-	/* Ids are not used again, so that a listing never shows one volume under another's. */
-	if (next_volume_id == U32_MAX)
-		return ERR_PTR(-ENOSPC);
 	volume = kzalloc(sizeof(*volume), GFP_KERNEL_ACCOUNT);
 	if (!volume)
 		return ERR_PTR(-ENOMEM);
@@ -294,6 +319,7 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
 	xa_init(&volume->pins);
 	INIT_LIST_HEAD(&volume->tenants);
 	memcpy(volume->uuid, uuid, EXO_UUID_BYTES);
+	volume->id = id;
 
 	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume,
 						  NULL);
@@ -307,13 +333,9 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid)
 		goto err_close;
 	read_geometry(volume);
 	exo_fair_init(&volume->fair, volume->queue);
-
-	volume->id = next_volume_id + 1;
-	ret = xa_insert(&exo_volumes, volume->id, volume, GFP_KERNEL_ACCOUNT);
+	ret = publish(volume);
 	if (ret)
 		goto err_close;
-	next_volume_id++;
-	__module_get(THIS_MODULE);
 	return volume;
 
 err_close:
@@ -336,6 +358,30 @@ static struct exo_volume *find_by_device(const struct block_device *bdev)
 	return NULL;
 }
 
+/*
+ * Claims the volume that a device is already attached as. Else NULL, and the id of the volume to be:
+ * ids are not used again, so that a listing never shows one volume under another's.
+ */
+static struct exo_volume *claim_attached(const struct block_device *bdev, const u8 *uuid, u32 *id)
+{
+	struct exo_volume *volume;
+
+	guard(mutex)(&exo_volumes_lock);
+	volume = find_by_device(bdev);
+	if (!volume) {
+		if (next_volume_id == U32_MAX)
+			return ERR_PTR(-ENOSPC);
+		*id = ++next_volume_id;
+		return NULL;
+	}
+	if (volume->claimed)
+		return ERR_PTR(-EBUSY);
+	if (memcmp(volume->uuid, uuid, EXO_UUID_BYTES))
+		return ERR_PTR(-EEXIST);
+	WRITE_ONCE(volume->claimed, true);
+	return volume;
+}
+
 /**
  * exo_volume_attach() - serve EXO_IOC_ATTACH
  * @call: argument struct exo_attach
@@ -348,6 +394,7 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 	struct exo_volume *volume;
 	struct inode *inode;
 	bool reattached;
+	u32 id;
 	int ret;
 
 	if (!capable(CAP_SYS_ADMIN))
@@ -364,30 +411,22 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 	if ((fd_file(f)->f_mode & (FMODE_READ | FMODE_WRITE)) != (FMODE_READ | FMODE_WRITE))
 		return -EBADF;
 
-	guard(mutex)(&exo_volumes_lock);
 	/* Compared by object: while we hold the device open it is not replaced behind its number. */
-	volume = find_by_device(I_BDEV(fd_file(f)->f_mapping->host));
+	volume = claim_attached(I_BDEV(fd_file(f)->f_mapping->host), arg->uuid, &id);
 	reattached = volume;
-	if (reattached) {
-		if (volume->claimed)
-			return -EBUSY;
-		if (memcmp(volume->uuid, arg->uuid, EXO_UUID_BYTES))
-			return -EEXIST;
-	} else {
-		volume = volume_create(inode->i_rdev, arg->uuid);
-		if (IS_ERR(volume))
-			return PTR_ERR(volume);
-	}
+	if (!volume)
+		volume = volume_create(inode->i_rdev, arg->uuid, id);
+	if (IS_ERR(volume))
+		return PTR_ERR(volume);
 
+	/* The claim keeps it for us. */
 	ret = exo_ioctl_new_fd(call, "[exo-volume]", &volume_fops, volume, O_RDWR);
 	if (ret) {
-		if (!reattached)
-			let_go(volume);
+		let_go(volume, true);
 		return ret;
 	}
 	/* From here on volume_close() undoes it all, also when the answer cannot be copied out. */
 	exo_volume_get(volume);
-	WRITE_ONCE(volume->claimed, true);
 
 	arg->volume_id = volume->id;
 	arg->logical_block_bytes = volume->block_bytes;
@@ -426,16 +465,25 @@ int exo_volume_release(struct exo_ioctl_call *call)
 
 	ret = exo_pin_end_all(volume, arg->grace_ms);
 
-	mutex_lock(&exo_volumes_lock);
-	WRITE_ONCE(volume->claimed, false);
-	if (!ret)
-		ret = let_go_ended(volume);
-	mutex_unlock(&exo_volumes_lock);
+	if (!ret) {
+		ret = let_go_ended(volume, true);
+	} else {
+		mutex_lock(&exo_volumes_lock);
+		WRITE_ONCE(volume->claimed, false);
+		mutex_unlock(&exo_volumes_lock);
+	}
 	exo_volume_put(volume);
 	return ret;
 }
 
 /* ---- lookups ---- */
+
+static bool is_bound_to(struct exo_volume *volume, const struct super_block *sb)
+{
+	guard(mutex)(&volume->lock);
+	return volume->mount_bdi && volume->mount_bdi == sb->s_bdi &&
+	       volume->mount_bdi_id == sb->s_bdi->id;
+}
 
 /**
  * exo_volume_of_file() - the volume whose mount a file lives on
@@ -451,24 +499,24 @@ int exo_volume_release(struct exo_ioctl_call *call)
 struct exo_volume *exo_volume_of_file(struct file *file)
 {
 	const struct super_block *sb = file_inode(file)->i_sb;
-	struct exo_volume *volume;
+	struct exo_volume *volume, *found = NULL;
 	unsigned long id;
 
 	if (sb->s_magic != FUSE_SUPER_MAGIC)
 		return NULL;
-	guard(mutex)(&exo_volumes_lock);
+	/* Whoever attaches another device keeps nobody from this. */
+	rcu_read_lock();
 	xa_for_each(&exo_volumes, id, volume) {
-		bool match;
-
-		mutex_lock(&volume->lock);
-		match = volume->mount_bdi && volume->mount_bdi == sb->s_bdi &&
-			volume->mount_bdi_id == sb->s_bdi->id;
-		mutex_unlock(&volume->lock);
-		if (match) {
-			exo_volume_get(volume);
-			return volume;
+		if (READ_ONCE(volume->mount_bdi) == sb->s_bdi &&
+		    kref_get_unless_zero(&volume->ref)) {
+			found = volume;
+			break;
 		}
 	}
+	rcu_read_unlock();
+	if (!found || is_bound_to(found, sb))
+		return found;
+	exo_volume_put(found);
 	return NULL;
 }
 
@@ -476,17 +524,18 @@ struct exo_volume *exo_volume_of_file(struct file *file)
  * exo_volume_find() - the volume of an id
  * @id: of an attached volume
  *
- * Context: process, may sleep.
+ * Context: any.
  * Return: a referenced volume, or NULL.
  */
 struct exo_volume *exo_volume_find(u32 id)
 {
 	struct exo_volume *volume;
 
-	guard(mutex)(&exo_volumes_lock);
+	rcu_read_lock();
 	volume = xa_load(&exo_volumes, id);
-	if (volume)
-		exo_volume_get(volume);
+	if (volume && !kref_get_unless_zero(&volume->ref))
+		volume = NULL;
+	rcu_read_unlock();
 	return volume;
 }
 

@@ -6,7 +6,8 @@
  * pin is left; the memory until the last pin that refers to it is freed. While the device is held
  * the volume also holds the module, since it may have no fd.
  *
- * Lock order: exo_volumes_lock, then volume->lock, then pin->lock.
+ * Lock order: exo_volumes_lock, then volume->lock, then pin->lock. None of them is held while a device
+ * is opened or closed, which may take as long as the device likes.
  */
 #ifndef EXO_VOLUME_H
 #define EXO_VOLUME_H

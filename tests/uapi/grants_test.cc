@@ -2,12 +2,16 @@
 // Who gets a grant and who does not; what revocation does to those who have one.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -247,6 +251,45 @@ TEST_CASE("the in-flight limit") {
     CHECK(run(rig.grant, stride.id(), for_ever, few).outcome.cause == EXO_END_HOP_LIMIT);
     busy.join();
     CHECK(run(one.fd, stride.id(), for_ever, few).outcome.cause == EXO_END_HOP_LIMIT);
+}
+
+// Of a device on which a look for partitions takes seconds.
+TEST_CASE("a device whose opening takes long keeps nobody from others") {
+    const char* stuck = std::getenv("EXO_TEST_STUCK_DEVICE");
+    if (!stuck) {
+        return;
+    }
+    Rig rig;
+    Fd device = open_path(stuck, O_RDWR);
+    REQUIRE(device);
+    std::atomic<bool> scanned = false, attached = false;
+    std::thread scan([&] {
+        ioctl(device.get(), BLKRRPART);
+        scanned = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    std::thread other([&] {
+        exo_attach request = {};
+        request.device_fd = device.get();
+        std::copy(kUuid.begin(), kUuid.end(), request.uuid);
+        request.uuid[0]++;
+        int ret = call(open_exo(), EXO_IOC_ATTACH, &request);
+        attached = true;
+        CHECK(ret >= 0);
+        if (ret >= 0) {
+            close(ret);
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    auto begin = std::chrono::steady_clock::now();
+    CHECK(rig.regrant().error == 0);
+    exo_attach again = {};
+    CHECK(attach(device_path(), &again).error == -EBUSY);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
+    CHECK_FALSE(scanned);
+    CHECK_FALSE(attached);
+    scan.join();
+    other.join();
 }
 
 TEST_SUITE_END();

@@ -94,6 +94,11 @@ echo "+2048-2055" >"$config/nullb0/badblocks"
 EXO_TEST_BAD_OFFSET=$((2048 * 512)) uapi -tc="a read that the device fails*"
 remove_null_device nullb0
 
+step "a device that takes long to open"
+null_device nullb0 irqmode=2 completion_nsec=3000000000
+EXO_TEST_STUCK_DEVICE=$device "$EXO_BUILD/tests/uapi/exo_uapi_test" -tc="a device whose opening*"
+remove_null_device nullb0
+
 step "loop, whose driver takes locks that only process context may: never issued in an interrupt"
 modprobe loop
 truncate -s 64M /tmp/loop.img
