@@ -70,6 +70,7 @@ void exo_grant_put(struct exo_grant *grant)
 		parent = grant->parent;
 		/* The pin holds the volume, which the tenant needs. */
 		exo_tenant_put(grant->tenant);
+		exo_user_put(grant->user);
 		exo_pin_put(grant->pin);
 		/* A listing may be looking at the grant and at its pid. */
 		call_rcu(&grant->rcu, grant_free_rcu);
@@ -334,6 +335,7 @@ err_release:
 	xa_release(&exo_grants, grant->id);
 err_uncharge:
 	exo_user_uncharge(grant->user);
+	exo_user_put(grant->user);
 err_tenant:
 	exo_tenant_put(grant->tenant);
 err_free:

@@ -54,7 +54,7 @@ struct exo_grant {
 	kuid_t uid;
 	struct pid *pid;		/* of the process that opened it; holds a reference */
 	char comm[EXO_COMM_BYTES];
-	struct exo_user *user;		/* charged with it until its fd is closed */
+	struct exo_user *user;		/* holds a reference; has it as open until its fd is closed */
 
 	struct list_head pin_entry;	/* guarded by pin->lock, as are the next ones */
 	struct list_head children;	/* derived from it; the newest first */

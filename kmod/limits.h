@@ -51,6 +51,13 @@
 #define EXO_MAX_GRANTS_PER_USER		16384U
 
 /*
+ * Memory of traversals in flight on the grants of one user: a part of the machine's, or what the
+ * administrator sets. At least a traversal with the largest areas and buffers must fit.
+ */
+#define EXO_USER_MEMORY_PART		8
+#define EXO_MIN_USER_MEMORY_MIB		4U
+
+/*
  * Grants derived one from another: a chain of that length is walked when the last one goes, and for
  * the rates of those that have one.
  */

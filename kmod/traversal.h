@@ -33,6 +33,7 @@
 struct exo_backlog;
 struct exo_grant;
 struct exo_tenant;
+struct exo_user;
 
 struct exo_traversal {
 	struct exo_hop_context context;	/* its hop is all that the program sees directly */
@@ -42,6 +43,8 @@ struct exo_traversal {
 	struct exo_grant *only;		/* what slots consists of, if it is no set */
 	struct exo_program *program;	/* holds a reference until the end */
 	struct exo_tenant *tenant;	/* of the grant that it starts on */
+	struct exo_user *payer;		/* of that grant */
+	u32 pages;			/* of memory, that he is charged with */
 	u8 *args;
 	u8 *result;
 	u8 *blocks;			/* copies of blocks, as record says */

@@ -9,6 +9,7 @@
 #include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/pfn.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/task_io_accounting_ops.h>
@@ -26,6 +27,7 @@
 #include "submit.h"
 #include "traversal.h"
 #include "traverse.h"
+#include "user.h"
 #include "volume.h"
 
 #define RECORD_FLAGS	(EXO_TRAVERSE_LAST_BLOCK | EXO_TRAVERSE_ALL_BLOCKS)
@@ -203,6 +205,15 @@ static struct exo_traversal *allocate(u32 fan_out)
 	return t;
 }
 
+/* What it will need, roughly: slabs are larger than what is asked of them. */
+static u32 pages_of(const struct exo_traverse_request *request)
+{
+	const struct exo_traverse *arg = request->arg;
+
+	return PFN_UP(bytes_with(request->fan_out) + request->fan_out * (size_t)arg->hop_bytes +
+		      arg->args_len + arg->result_len + arg->blocks_len);
+}
+
 /* The earliest of the caller's time, which is bounded, and the grants'. */
 static void set_deadline(struct exo_traversal *t, u32 timeout_ms)
 {
@@ -252,13 +263,21 @@ static struct exo_traversal *create(const struct exo_traverse_request *request)
 {
 	const struct exo_traverse *arg = request->arg;
 	const struct exo_grant *grant = request->grant;
+	u32 pages = pages_of(request);
 	struct exo_traversal *t;
 	u32 grants_hops;
 	int ret;
 
+	ret = exo_user_take_memory(grant->user, pages);
+	if (ret)
+		return ERR_PTR(ret);
 	t = allocate(request->fan_out);
-	if (!t)
+	if (!t) {
+		exo_user_give_memory(grant->user, pages);
 		return ERR_PTR(-ENOMEM);
+	}
+	t->payer = grant->user;
+	t->pages = pages;
 	exo_drive_init(t);
 	set_slots(t, request);
 	set_deadline(t, arg->timeout_ms);
@@ -472,6 +491,7 @@ void exo_traverse_free(struct exo_traversal *t)
 	kvfree(t->area);
 	for (u32 lanes = t->lanes; lanes; lanes &= lanes - 1)
 		free_buffer(t->reads[__ffs(lanes)].buffer, t->hop_bytes);
+	exo_user_give_memory(t->payer, t->pages);
 	if (t->slots.set)
 		exo_set_put(t->slots.set);
 	else

@@ -280,6 +280,7 @@ class Fuzzer {
         {"node_cache_blocks", 0, {1, 16, 64}}, {"fair_depth", 32, {1, 2, 256}},
         {"fair_keep_us", 500, {0, 1, 5000}},   {"step_budget_us", 500, {10, 20, 10000}},
         {"cgroup_tenants", 0, {1, 1, 1}},      {"cgroup_io", 1, {0, 0, 0}},
+        {"user_memory_mib", 0, {4, 16, 64}},
     };
 
     static void write_parameter(const std::string& name, unsigned value) {
