@@ -115,7 +115,7 @@ bool exo_backlog_holds(const struct bio *bio)
 	return !(READ_ONCE(bio->bi_flags) & BIT(BIO_TRACE_COMPLETION));
 }
 
-/* What follows is called with volume->fair.lock held, for turns that have a backlog. */
+/* What follows is called with volume->fair->lock held, for turns that have a backlog. */
 
 /* Whether a turn may go on to its line; if so it counts, until it is known what becomes of it. */
 bool exo_backlog_enter(struct exo_turn *turn)

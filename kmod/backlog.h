@@ -25,7 +25,7 @@ struct exo_backlog {
 	struct cgroup_subsys_state *css;	/* holds a reference */
 	u32 users;
 
-	/* Guarded by volume->fair.lock. */
+	/* Guarded by volume->fair->lock. */
 	bool limited;			/* turns are to be asked for; read anywhere */
 	u32 held;			/* reads that were seen to be held back */
 	u32 trying;			/* reads of which it is not known yet */

@@ -210,7 +210,7 @@ static void cut(struct revocation *r)
 		r->in_flight += atomic_read(&grant->in_flight);
 	}
 	wake_up_all(&pin->wait);
-	exo_fair_look(&pin->volume->fair);
+	exo_fair_look(pin->volume->fair);
 	exo_count_add(revoked_grants, r->revoked);
 }
 

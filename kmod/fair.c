@@ -8,9 +8,12 @@
  * whoever takes it out calls exo_fair_go() once, after the lock.
  */
 #include <linux/blk-mq.h>
+#include <linux/cleanup.h>
 #include <linux/container_of.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
 
 #include "fair.h"
 #include "limits.h"
@@ -49,7 +52,7 @@ MODULE_PARM_DESC(fair_keep_us,
 
 static struct exo_fair *fair_of(const struct exo_turn *turn)
 {
-	return &turn->grant->tenant->volume->fair;
+	return turn->grant->tenant->volume->fair;
 }
 
 static u32 depth(const struct exo_fair *fair)
@@ -682,7 +685,7 @@ void exo_fair_done_slow(struct exo_turn *turn)
 void exo_fair_submitted(struct exo_turn *turn, bool held)
 {
 	struct exo_backlog *backlog = turn->backlog;
-	struct exo_fair *fair = &backlog->volume->fair;
+	struct exo_fair *fair = backlog->volume->fair;
 	LIST_HEAD(taken);
 	unsigned long flags;
 
@@ -707,7 +710,7 @@ void exo_fair_submitted(struct exo_turn *turn, bool held)
 void exo_fair_let_go(struct exo_turn *turn)
 {
 	struct exo_backlog *backlog = turn->backlog;
-	struct exo_fair *fair = &backlog->volume->fair;
+	struct exo_fair *fair = backlog->volume->fair;
 	LIST_HEAD(taken);
 	unsigned long flags;
 
@@ -721,7 +724,7 @@ void exo_fair_let_go(struct exo_turn *turn)
 
 /**
  * exo_fair_look() - look soon whether those that wait still may, because some may not
- * @fair: of the volume
+ * @fair: of the disk
  *
  * Context: any.
  */
@@ -763,7 +766,7 @@ u32 exo_fair_waiting(struct exo_tenant *tenant, bool *active)
  */
 void exo_fair_set_terms(struct exo_tenant *tenant, u32 weight, u32 reads, u64 bytes)
 {
-	struct exo_fair *fair = &tenant->volume->fair;
+	struct exo_fair *fair = tenant->volume->fair;
 	struct exo_rate *rate = &tenant->rate;
 	unsigned long flags;
 
@@ -787,7 +790,7 @@ void exo_fair_set_terms(struct exo_tenant *tenant, u32 weight, u32 reads, u64 by
  */
 void exo_fair_forget(struct exo_tenant *tenant)
 {
-	struct exo_fair *fair = &tenant->volume->fair;
+	struct exo_fair *fair = tenant->volume->fair;
 	LIST_HEAD(taken);
 	unsigned long flags;
 
@@ -800,10 +803,20 @@ void exo_fair_forget(struct exo_tenant *tenant)
 	go_all(&taken, NULL);
 }
 
-void exo_fair_init(struct exo_fair *fair, struct request_queue *queue)
+/* ---- one for each disk ---- */
+
+static DEFINE_MUTEX(fairs_lock);	/* guards fairs and who is attached */
+static LIST_HEAD(fairs);
+
+static struct exo_fair *fair_create(struct request_queue *queue)
 {
 	const struct blk_mq_tag_set *set = queue->tag_set;
+	struct exo_fair *fair = kzalloc(sizeof(*fair), GFP_KERNEL_ACCOUNT);
 
+	if (!fair)
+		return NULL;
+	kref_init(&fair->ref);
+	fair->queue = queue;
 	raw_spin_lock_init(&fair->lock);
 	fair->tenants = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&fair->active);
@@ -816,10 +829,66 @@ void exo_fair_init(struct exo_fair *fair, struct request_queue *queue)
 	fair->most = !queue_is_mq(queue) ? U32_MAX :
 		     set->queue_depth * max(set->map[HCTX_TYPE_READ].nr_queues,
 					    set->map[HCTX_TYPE_DEFAULT].nr_queues);
+	return fair;
 }
 
-/* Nothing waits; the timer may still be on its way out. */
-void exo_fair_destroy(struct exo_fair *fair)
+/**
+ * exo_fair_attach() - the turns of a disk
+ * @queue: of the disk, which the caller holds open
+ *
+ * Context: process, may sleep.
+ * Return: to be given back with exo_fair_detach() when the device is let go, and later with
+ * exo_fair_put(); NULL if there is no memory.
+ */
+struct exo_fair *exo_fair_attach(struct request_queue *queue)
 {
+	struct exo_fair *fair;
+
+	guard(mutex)(&fairs_lock);
+	list_for_each_entry(fair, &fairs, entry) {
+		if (fair->queue != queue)
+			continue;
+		fair->attached++;
+		kref_get(&fair->ref);
+		return fair;
+	}
+	fair = fair_create(queue);
+	if (!fair)
+		return NULL;
+	fair->attached = 1;
+	list_add(&fair->entry, &fairs);
+	return fair;
+}
+
+/**
+ * exo_fair_detach() - a volume is about to let its device go
+ * @fair: stays referenced; another disk may get the address of its queue
+ *
+ * Context: process, may sleep.
+ */
+void exo_fair_detach(struct exo_fair *fair)
+{
+	guard(mutex)(&fairs_lock);
+	if (!--fair->attached)
+		list_del(&fair->entry);
+}
+
+static void fair_free(struct kref *ref)
+{
+	struct exo_fair *fair = container_of(ref, struct exo_fair, ref);
+
+	/* Nothing waits; the timer may still be on its way out. */
 	hrtimer_cancel(&fair->timer);
+	kfree_rcu(fair, rcu);
+}
+
+/**
+ * exo_fair_put() - the volume's memory goes
+ * @fair: may be freed
+ *
+ * Context: any but hard interrupt.
+ */
+void exo_fair_put(struct exo_fair *fair)
+{
+	kref_put(&fair->ref, fair_free);
 }

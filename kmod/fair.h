@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whose turn it is: shares a volume's device between tenants while two or more of them are active,
- * and holds reads back that are over a rate. Who the tenants are is tenant.c's; what a traversal
+ * Whose turn it is: shares a disk between tenants while two or more of them are active, on one volume
+ * or on several that are partitions of it, and holds reads back that are over a rate. Who the tenants are is tenant.c's; what a traversal
  * does while it waits is drive.c's.
  *
  * Start-time fair queueing with a bounded number of reads in service, SFQ(D) (Jin, Chase, Kaur:
@@ -18,11 +18,14 @@
 #ifndef EXO_FAIR_H
 #define EXO_FAIR_H
 
+#include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/hrtimer.h>
 #include <linux/jiffies.h>
+#include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/rbtree.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/timerqueue.h>
 #include <linux/types.h>
@@ -54,9 +57,21 @@ struct exo_turn {
 	struct list_head entry;		/* of all that wait, for the look whether they still may */
 };
 
+/*
+ * Lifetime: referenced by the volumes on the disk, for as long as their memory lives; found by new
+ * ones while one of them holds the device.
+ */
 struct exo_fair {
 	bool on;			/* turns are needed; read anywhere */
 	u32 most;			/* reads that the device takes at once */
+	atomic_t wanting[2];		/* reads for which the queue had no room; [1]: its poll queues */
+	struct request_queue *queue;	/* only to be compared */
+	struct kref ref;
+
+	/* Guarded by fairs_lock. */
+	struct list_head entry;
+	u32 attached;			/* volumes that hold the device */
+	struct rcu_head rcu;
 
 	raw_spinlock_t lock ____cacheline_aligned_in_smp;	/* guards what follows */
 	u64 time;			/* virtual: of the last turn that was given */
@@ -75,8 +90,9 @@ struct exo_fair {
 	ktime_t look_at;
 };
 
-void exo_fair_init(struct exo_fair *fair, struct request_queue *queue);
-void exo_fair_destroy(struct exo_fair *fair);
+struct exo_fair *exo_fair_attach(struct request_queue *queue);
+void exo_fair_detach(struct exo_fair *fair);
+void exo_fair_put(struct exo_fair *fair);
 void exo_fair_forget(struct exo_tenant *tenant);
 void exo_fair_look(struct exo_fair *fair);
 void exo_fair_set_terms(struct exo_tenant *tenant, u32 weight, u32 reads, u64 bytes);
@@ -110,7 +126,7 @@ static inline bool exo_fair_is_free(const struct exo_turn *turn, const struct ex
 /**
  * exo_fair_ask() - whether a read may be issued now
  * @turn: of the read
- * @fair: of the volume
+ * @fair: of the disk
  * @grant: on which it is made
  * @bytes: of it
  *

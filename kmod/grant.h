@@ -70,7 +70,7 @@ struct exo_grant {
 	atomic64_t hops;
 	atomic64_t bytes;
 
-	/* Guarded by volume->fair.lock. */
+	/* Guarded by volume->fair->lock. */
 	u64 finish ____cacheline_aligned_in_smp;	/* virtual time of the last turn's end */
 	struct exo_rate rate;
 };

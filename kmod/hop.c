@@ -228,7 +228,7 @@ static __always_inline enum exo_hop_result hop(struct exo_traversal *t, struct e
 	verdict = step(t, r, polled);
 	if (unlikely(verdict != EXO_NEXT || t->wished != BIT(0) || r->slot != t->slot ||
 		     !t->context.hop.hops_left ||
-		     !exo_fair_is_quiet(&r->turn, &volume->fair, t->tenant)))
+		     !exo_fair_is_quiet(&r->turn, volume->fair, t->tenant)))
 		return judge(t, r, verdict);
 	return issue(t, r, r->request, polled);
 }

@@ -98,7 +98,7 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 	/* A set's reads of other volumes go without: they are counted where the lock is. */
 	if (t->backlog && !r->turn.tries)
 		r->turn.backlog = t->backlog->volume == r->volume ? t->backlog : NULL;
-	if (!exo_fair_ask(&r->turn, &r->volume->fair, r->grant, r->piece_len)) {
+	if (!exo_fair_ask(&r->turn, r->volume->fair, r->grant, r->piece_len)) {
 		result = wait_for_turn(r);
 		if (result != EXO_ISSUE_ARRIVED)
 			return result;

@@ -356,7 +356,7 @@ static u32 cut(struct exo_pinned *pin)
 	/* Orders the cut before the look at what is in flight. */
 	smp_mb();
 	wake_up_all(&pin->wait);
-	exo_fair_look(&pin->volume->fair);
+	exo_fair_look(pin->volume->fair);
 
 	/* No grant is added to a pin that is being cut, so this ends. */
 	while ((recorded = record_cut(pin))) {

@@ -23,7 +23,7 @@ struct exo_rate {
 	u64 bytes;			/* per second; 0 = no limit */
 	struct exo_rate *above;		/* that must be kept, too; NULL = none */
 
-	/* Guarded by the fair->lock of the volume. */
+	/* Guarded by the fair->lock of the disk. */
 	u64 reads_at_ns;
 	u64 bytes_at_ns;
 	struct list_head turns;		/* that wait for it, the first come first */

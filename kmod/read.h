@@ -65,7 +65,7 @@ struct exo_read {
 	/* Of the piece that is due, in flight or has arrived. */
 	bool fresh;			/* request has not completed yet */
 	bool driver_preps;		/* the driver marks its requests with RQF_DONTPREP */
-	bool waiting;			/* counted in volume->waiting */
+	bool waiting;			/* counted in volume->fair->wanting */
 	blk_status_t status;
 	u32 holes_in_a_row;
 	atomic_t phase;			/* enum exo_phase */

@@ -56,7 +56,7 @@ static __always_inline bool exo_reissue_wanted(const struct exo_volume *volume,
 {
 	const struct blk_mq_hw_ctx *hctx = rq->mq_hctx;
 
-	if (atomic_read(&volume->waiting[polled]) || atomic_read(&hctx->tags->bitmap_tags.ws_active))
+	if (atomic_read(&volume->fair->wanting[polled]) || atomic_read(&hctx->tags->bitmap_tags.ws_active))
 		return true;
 	return rq->rq_flags & RQF_SCHED_TAGS &&
 	       atomic_read(&hctx->sched_tags->bitmap_tags.ws_active);

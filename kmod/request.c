@@ -167,9 +167,9 @@ static void set_waiting(struct exo_read *r, bool waiting)
 	if (r->waiting == waiting)
 		return;
 	r->waiting = waiting;
-	atomic_add(more, &volume->waiting[polled]);
+	atomic_add(more, &volume->fair->wanting[polled]);
 	if (volume->shared_tags)
-		atomic_add(more, &volume->waiting[!polled]);
+		atomic_add(more, &volume->fair->wanting[!polled]);
 }
 
 /**

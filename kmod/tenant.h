@@ -62,7 +62,7 @@ struct exo_tenant {
 	bool set;			/* the volume holds a reference */
 	u32 grants;
 
-	/* Guarded by volume->fair.lock; fair.c's. */
+	/* Guarded by volume->fair->lock; fair.c's. */
 	struct list_head active_entry ____cacheline_aligned_in_smp;
 	bool active;
 	bool in_line;			/* turns is not empty, and node in fair->tenants */

@@ -51,7 +51,7 @@ static void volume_free(struct kref *ref)
 	struct exo_volume *volume = container_of(ref, struct exo_volume, ref);
 
 	xa_destroy(&volume->pins);
-	exo_fair_destroy(&volume->fair);
+	exo_fair_put(volume->fair);
 	kfree_rcu(volume, rcu);
 }
 
@@ -120,6 +120,7 @@ static int let_go(struct exo_volume *volume, bool claimed)
 	mutex_unlock(&exo_volumes_lock);
 	if (ret)
 		return ret;
+	exo_fair_detach(volume->fair);
 	bdev_fput(volume->bdev_file);
 	exo_volume_put(volume);
 	module_put(THIS_MODULE);
@@ -332,12 +333,18 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 	if (ret)
 		goto err_close;
 	read_geometry(volume);
-	exo_fair_init(&volume->fair, volume->queue);
+	ret = -ENOMEM;
+	volume->fair = exo_fair_attach(volume->queue);
+	if (!volume->fair)
+		goto err_close;
 	ret = publish(volume);
 	if (ret)
-		goto err_close;
+		goto err_fair;
 	return volume;
 
+err_fair:
+	exo_fair_detach(volume->fair);
+	exo_fair_put(volume->fair);
 err_close:
 	bdev_fput(volume->bdev_file);
 err_free:

@@ -39,6 +39,7 @@ struct exo_volume {
 	sector_t start_sector;		/* of the partition, on the whole disk */
 	struct block_device *bdev;	/* valid while !gone */
 	struct request_queue *queue;	/* valid while !gone */
+	struct exo_fair *fair;		/* of the disk; holds a reference */
 	struct file *bdev_file;
 	bool direct;			/* its driver can be given a read in an interrupt; may fall */
 	u8 uuid[EXO_UUID_BYTES];
@@ -57,9 +58,6 @@ struct exo_volume {
 	u64 mount_bdi_id;
 
 	struct list_head tenants;	/* guarded by tenant.c */
-	struct exo_fair fair;
-
-	atomic_t waiting[2];		/* reads for which the queue had no room; [1]: its poll queues */
 	atomic64_t grants;		/* open ones */
 	struct kref ref;
 	struct rcu_head rcu;

@@ -374,6 +374,52 @@ TEST_CASE("endless traversals do not keep others from the queue") {
     expect_nothing_left();
 }
 
+TEST_CASE("two volumes of one disk share its requests") {
+    const char* other = std::getenv("EXO_TEST_OTHER_PARTITION");
+    const char* requests = std::getenv("EXO_TEST_REQUESTS");
+    if (!other || !requests) {
+        return;
+    }
+    {
+        const std::string own = device_path();
+        Rig rig(64 * 4096);
+        setenv("EXO_TEST_DEVICE", other, 1);
+        Rig neighbour(64 * 4096);
+        setenv("EXO_TEST_DEVICE", own.c_str(), 1);
+        const Program& stride = shared_program("test_stride");
+        exo_grant_open most = {};
+        most.hop_limit = UINT32_MAX;
+        Opened grant = neighbour.regrant(most);
+        REQUIRE(grant.error == 0);
+        std::atomic<bool> stop = false;
+        std::vector<std::thread> endless;
+        for (int i = 0; i < std::atoi(requests); i++) {
+            endless.emplace_back([&] {
+                while (!stop) {
+                    run(grant.fd, stride.id(), kForEver, {.timeout_ms = 8000});
+                }
+            });
+        }
+        for (int i = 0; i < 1000 && stats().traversals_in_flight < endless.size(); i++) {
+            std::this_thread::sleep_for(1ms);
+        }
+        for (int i = 0; i < 5; i++) {
+            Run r = run(rig.grant, stride.id(), kForEver,
+                        {.hop_limit = 5, .timeout_ms = 2000 * slowness()});
+            CHECK(r.error == 0);
+            CHECK(r.outcome.cause == EXO_END_HOP_LIMIT);
+        }
+        stop = true;
+        exo_grant_revoke revoke = {};
+        revoke.flags = EXO_REVOKE_SELF;
+        CHECK(call(grant.fd, EXO_GRANT_REVOKE, &revoke) == 0);
+        for (std::thread& t : endless) {
+            t.join();
+        }
+    }
+    expect_nothing_left();
+}
+
 TEST_CASE("killed callers leave nothing behind") {
     {
         Rig rig(64 * 4096);
