@@ -245,7 +245,9 @@ TEST_CASE("an answer that cannot be written: no descriptor is left, and what was
         slots.grant_fds = reinterpret_cast<uint64_t>(grants);
         slots.count = 1;
         CHECK(untold(exo, EXO_IOC_SET_CREATE, slots) == -EFAULT);
-        CHECK(untold(exo, EXO_IOC_AUDIT_OPEN, exo_audit_open{}) == -EFAULT);
+        exo_audit_open trail = {};
+        trail.event_bytes = sizeof(exo_audit_event);
+        CHECK(untold(exo, EXO_IOC_AUDIT_OPEN, trail) == -EFAULT);
         CHECK(open_descriptors() == with_rig);
 
         CHECK(untold(exo, EXO_IOC_INFO, exo_info{}) == -EFAULT);
