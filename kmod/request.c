@@ -134,6 +134,9 @@ static int allocate(struct exo_read *r)
 	struct request_queue *queue = r->volume->queue;
 	struct request *rq;
 
+	/* The block layer would not notice that the queue has no hardware queues. */
+	if (WARN_ON_ONCE(r->volume->dispatch_only))
+		return -EOPNOTSUPP;
 	rq = blk_mq_alloc_request(queue, opf, BLK_MQ_REQ_NOWAIT);
 	if (IS_ERR(rq)) {
 		if (blk_queue_dying(queue))

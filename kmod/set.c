@@ -14,9 +14,11 @@
 #include "grant_fd.h"
 #include "ioctl.h"
 #include "limits.h"
+#include "pin.h"
 #include "set.h"
 #include "traverse_calls.h"
 #include "traverse_uring.h"
+#include "volume.h"
 
 /* ---- lifetime ---- */
 
@@ -108,6 +110,7 @@ struct exo_set *exo_set_of_file(struct file *file)
 
 static int add_grant(struct exo_set *set, u32 slot, const s32 __user *user_fds)
 {
+	const struct exo_volume *volume;
 	struct exo_grant *grant;
 	struct file *file;
 	s32 fd;
@@ -124,6 +127,9 @@ static int add_grant(struct exo_set *set, u32 slot, const s32 __user *user_fds)
 	grant = file->private_data;
 	set->files[slot] = file;
 	set->grants[slot] = grant;
+	volume = grant->pin->volume;
+	set->dispatch_only |= volume->dispatch_only;
+	set->pollable &= volume->pollable;
 	set->hop_limit = min(set->hop_limit, grant->hop_limit);
 	if (grant->expires &&
 	    (!set->expires || time_before(grant->expires_at, set->expires_at))) {
@@ -144,6 +150,7 @@ static struct exo_set *make(const struct exo_set_create *arg)
 	kref_init(&set->ref);
 	set->count = arg->count;
 	set->hop_limit = EXO_MAX_HOPS;
+	set->pollable = true;
 	set->grants = kcalloc(arg->count, sizeof(*set->grants), GFP_KERNEL_ACCOUNT);
 	if (!set->grants)
 		ret = -ENOMEM;

@@ -25,6 +25,8 @@ struct exo_set {
 	u32 hop_limit;			/* the lowest of its grants' */
 	bool expires;
 	unsigned long expires_at;	/* jiffies; the earliest of its grants' */
+	bool dispatch_only;		/* some slot's device has no hardware queue that exo could use */
+	bool pollable;			/* every slot's device is */
 	struct exo_grant **grants;	/* constant; each held by its file */
 	struct file *files[];
 };

@@ -90,10 +90,17 @@ static int check_request(struct exo_traverse_request *request)
 	return 0;
 }
 
+/*
+ * A traversal keeps its engine wherever it goes, so in a set the engine must be one for each slot's
+ * device, and not only for that of the first read.
+ */
 static int choose_engine(struct exo_traverse_request *request)
 {
 	const struct exo_volume *volume = request->volume;
-	u16 needed = volume->dispatch_only ? EXO_REASON_DEVICE :
+	const struct exo_set *set = request->slots.set;
+	bool dispatch_only = set ? set->dispatch_only : volume->dispatch_only;
+	bool pollable = set ? set->pollable : volume->pollable;
+	u16 needed = dispatch_only ? EXO_REASON_DEVICE :
 		     exo_submit_needed() ? EXO_REASON_CGROUP : 0;
 	u16 asked = request->arg->engine;
 
@@ -106,7 +113,7 @@ static int choose_engine(struct exo_traverse_request *request)
 	}
 	if (needed && asked != EXO_ENGINE_DISPATCH)
 		return -EOPNOTSUPP;
-	return asked == EXO_ENGINE_POLLED && !volume->pollable ? -EOPNOTSUPP : 0;
+	return asked == EXO_ENGINE_POLLED && !pollable ? -EOPNOTSUPP : 0;
 }
 
 /* ---- making one ---- */

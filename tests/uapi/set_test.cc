@@ -6,7 +6,9 @@
 #include <poll.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <thread>
 
 #include "rig.h"
@@ -83,6 +85,14 @@ Run walk(const Fd& set, RunOptions options, test_tree_result* tree_result = null
         memcpy(tree_result, r.result.data(), sizeof(*tree_result));
     }
     return r;
+}
+
+std::unique_ptr<Rig> rig_on(const std::string& device) {
+    std::string usual = device_path();
+    setenv("EXO_TEST_DEVICE", device.c_str(), 1);
+    auto rig = std::make_unique<Rig>(kTreeFileBytes);
+    setenv("EXO_TEST_DEVICE", usual.c_str(), 1);
+    return rig;
 }
 
 exo_grant_entry info(const Fd& grant) {
@@ -201,6 +211,79 @@ TEST_CASE("a revoked slot ends what uses it, and nothing else") {
     CHECK(walk(set, {.slot = 1}).error == -EKEYREVOKED);
     uint32_t stride = shared_program("test_stride").id();
     CHECK(run(set, stride, test_stride_args{4096, 3, 4096}).outcome.cause == EXO_END_DONE);
+}
+
+// EXO_TEST_OTHER_DEVICE is another device; with EXO_TEST_OTHER_DISPATCH_ONLY one without hardware
+// queues, unlike the first.
+TEST_CASE("a set over two devices has an engine that serves both, whichever comes first" *
+          doctest::skip(!std::getenv("EXO_TEST_OTHER_DEVICE"))) {
+    const std::string devices[] = {device_path(), std::getenv("EXO_TEST_OTHER_DEVICE")};
+    bool dispatch_only = std::getenv("EXO_TEST_OTHER_DISPATCH_ONLY");
+    Tree tree = {};
+    std::vector<std::unique_ptr<Rig>> rigs;
+    std::vector<Fd> grants;  // of the tree's first and second file, on the one and the other device
+    for (const std::string& device : devices) {
+        tree = write_tree(device, 2, 250, 7);
+        rigs.push_back(rig_on(device));
+        Rig& rig = *rigs.back();
+        REQUIRE(
+            pin(rig.volume, kIno + 1, 1, kTreeFileBytes,
+                {{.file_offset = 0, .disk_offset = kTreeFileBytes, .length = kTreeFileBytes}}) ==
+            0);
+        for (const char* name : {"file", "other"}) {
+            Fd file = open_path(rig.mount.path(name), O_RDONLY);
+            Opened opened = open_grant(file.get());
+            REQUIRE(opened.error == 0);
+            grants.push_back(std::move(opened.fd));
+        }
+    }
+    const int orders[][2] = {{grants[0].get(), grants[3].get()},
+                             {grants[2].get(), grants[1].get()}};
+    for (const auto& order : orders) {
+        Opened set = make_set({order[0], order[1]});
+        REQUIRE(set.error == 0);
+        for (uint16_t engine :
+             {EXO_ENGINE_AUTO, EXO_ENGINE_COMPLETION, EXO_ENGINE_POLLED, EXO_ENGINE_DISPATCH}) {
+            for (uint16_t fan_out : {1, 16}) {
+                bool second_first = order[0] != grants[0].get();
+                CAPTURE(second_first);
+                CAPTURE(engine);
+                CAPTURE(fan_out);
+                test_tree_result result;
+                Run r = walk(set.fd, {.engine = engine, .fan_out = fan_out}, &result);
+                if (dispatch_only &&
+                    (engine == EXO_ENGINE_COMPLETION || engine == EXO_ENGINE_POLLED)) {
+                    CHECK(r.error == -EOPNOTSUPP);
+                    continue;
+                }
+                if (engine == EXO_ENGINE_POLLED && r.error == -EOPNOTSUPP) {
+                    continue;
+                }
+                REQUIRE(r.error == 0);
+                CHECK(r.outcome.cause == EXO_END_DONE);
+                CHECK(result.blocks == tree.blocks);
+                CHECK(result.sum == tree.sum);
+                if (engine == EXO_ENGINE_AUTO) {
+                    CHECK(r.outcome.engine ==
+                          (dispatch_only ? EXO_ENGINE_DISPATCH : EXO_ENGINE_COMPLETION));
+                    CHECK(r.outcome.engine_reason ==
+                          (dispatch_only ? EXO_REASON_DEVICE : EXO_REASON_BEST));
+                }
+            }
+        }
+        if (dispatch_only) {
+            // Also a traversal that never comes to the other one.
+            uint32_t stride = shared_program("test_stride").id();
+            for (uint32_t slot : {0, 1}) {
+                Run r = run(set.fd, stride, test_stride_args{4096, 3, 4096}, {.slot = slot});
+                CHECK(r.outcome.cause == EXO_END_DONE);
+                CHECK(r.outcome.engine == EXO_ENGINE_DISPATCH);
+            }
+        }
+    }
+    grants.clear();
+    rigs.clear();
+    CHECK(stats().traversals_in_flight == 0);
 }
 
 TEST_CASE("a set keeps its grants open, and listed, until it is closed") {

@@ -6,5 +6,5 @@
 
 need_module
 modprobe fuse
-"$EXO_BUILD/tests/uapi/exo_uapi_test"
+EXO_TEST_OTHER_DEVICE=$SECOND_DRIVE "$EXO_BUILD/tests/uapi/exo_uapi_test"
 unload_module_check

@@ -127,6 +127,12 @@ modprobe brd rd_nr=1 rd_size=65536
 device=/dev/ram0
 EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,sets,reads,batch,uring,ring-care,ring-many,races,grants,derive
 
+step "a set over that device and one with hardware queues"
+other=$device
+null_device nullb0 irqmode=2 completion_nsec=20000 memory_backed=1
+EXO_TEST_OTHER_DEVICE=$other EXO_TEST_OTHER_DISPATCH_ONLY=1 uapi -tc="a set over two devices*"
+remove_null_device nullb0
+
 step "dispatch only: a bad block"
 dmsetup create --noudevsync exo_bad <<'EOF'
 0 2048 linear /dev/ram0 0

@@ -387,7 +387,7 @@ struct exo_revoke_id {
  * read any of the files, each as far as that slot's grant allows. The set keeps the grant fds open;
  * slots are numbered from 0 in the order given. EXO_GRANT_TRAVERSE, EXO_GRANT_BATCH and io_uring
  * commands work on it as on a grant fd, with the lowest hop limit and the earliest expiry of its
- * grants; poll tells of the revocation of any.
+ * grants, and an engine that serves the devices of them all; poll tells of the revocation of any.
  * Errors: EINVAL flags, or no grant; E2BIG too many; EBADF a fd is no grant; EFAULT; EMFILE;
  * ENFILE; ENOMEM.
  */
