@@ -26,11 +26,7 @@
 #include "request.h"
 #include "traversal.h"
 #include "traverse.h"
-
-static struct workqueue_struct *workers;
-static struct workqueue_struct *away;
-static struct workqueue_struct *background;
-static struct workqueue_struct *slow;
+#include "workers.h"
 
 static bool several(const struct exo_traversal *t)
 {
@@ -68,17 +64,6 @@ static void wait_no_longer(struct exo_traversal *t)
 	}
 }
 
-/* Whether the caller, who has a read that arrived, drives from now on. */
-static bool take_over(struct exo_read *r)
-{
-	struct exo_traversal *t = r->traversal;
-
-	if (several(t))
-		return llist_add(&r->arrived_entry, &t->events);
-	saw(t, r);
-	return true;
-}
-
 static void gather_polled(struct exo_traversal *t)
 {
 	for (u32 lanes = t->in_flight; lanes; lanes &= lanes - 1) {
@@ -108,6 +93,21 @@ static void gather(struct exo_traversal *t)
 	}
 }
 
+/* Whether the caller, who has a read that arrived, drives from now on; the read has then been seen. */
+static bool take_over(struct exo_read *r)
+{
+	struct exo_traversal *t = r->traversal;
+
+	if (!several(t)) {
+		saw(t, r);
+		return true;
+	}
+	if (!llist_add(&r->arrived_entry, &t->events))
+		return false;
+	gather(t);
+	return true;
+}
+
 /* Whether the driver may leave; afterwards it must not touch the traversal. */
 static bool leave(struct exo_traversal *t)
 {
@@ -116,30 +116,11 @@ static bool leave(struct exo_traversal *t)
 	return try_cmpxchg(&t->events.first, &driven, NULL);
 }
 
-/* ---- somewhere else ---- */
-
-/*
- * A step that takes long cannot be preempted on most kernels, so whatever else waits for its CPU
- * waits for its end: therefore slow programs have a part of the CPUs only, and nothing is left to be
- * done where one of them runs.
- */
-static struct workqueue_struct *where(const struct exo_traversal *t)
-{
-	if (exo_budget_is_slow(t))
-		return slow;
-	if (t->in_background)
-		return background;
-	return exo_budget_cpu_is_slow() ? away : workers;
-}
-
-static void defer(struct exo_traversal *t)
-{
-	queue_work(where(t), &t->work);
-}
+/* ---- later ---- */
 
 static enum hrtimer_restart retry_now(struct hrtimer *timer)
 {
-	defer(container_of(timer, struct exo_traversal, retry));
+	exo_workers_defer(container_of(timer, struct exo_traversal, retry));
 	return HRTIMER_NORESTART;
 }
 
@@ -156,7 +137,7 @@ static void end(struct exo_traversal *t, enum exo_context context)
 		return;
 	if (context == EXO_CONTEXT_COMPLETION) {
 		INIT_WORK(&t->work, free_work);
-		queue_work(workers, &t->work);
+		exo_workers_defer_short(&t->work);
 	} else {
 		exo_traverse_free(t);
 	}
@@ -173,11 +154,11 @@ static bool patient(enum exo_context context)
 /*
  * Whether the driver may go on for as long as there is something to do. Workers have a high priority
  * for the sake of those who wait for a short hop; one that turns out to be long goes on with that of
- * everybody else.
+ * everybody else. Those of a volume are few, and others wait for them.
  */
 static bool unbounded(struct exo_traversal *t, enum exo_context context)
 {
-	if (context == EXO_CONTEXT_WORKER && !t->in_background) {
+	if (context == EXO_CONTEXT_WORKER && (!t->in_background || t->submits_to)) {
 		t->in_background = true;
 		return false;
 	}
@@ -225,11 +206,13 @@ enum issued {
 	ISSUED_GONE,			/* in flight; a traversal of one read is not ours any more */
 	ISSUED_HERE,			/* it is in one of the traversal's sets again */
 	ISSUED_STALLED,			/* due, but there is no room */
-	ISSUED_ELSEWHERE,		/* due, but only a worker can */
+	ISSUED_ELSEWHERE,		/* due, but only a worker can, or another one */
 };
 
 static enum issued issue(struct exo_traversal *t, struct exo_read *r, enum exo_context context)
 {
+	if (context == EXO_CONTEXT_WORKER && !exo_workers_may_issue(t, r))
+		return ISSUED_ELSEWHERE;
 	t->due &= ~BIT(r->index);
 	t->in_flight |= BIT(r->index);
 	switch (exo_issue(r, context)) {
@@ -279,12 +262,14 @@ static void run(struct exo_traversal *t, enum exo_context context)
 	/* Once its only read is in flight the traversal is somebody else's. */
 	const bool many = several(t);
 	unsigned int burst = 0;
-	u32 stalled = 0;
+	u32 stalled = 0, elsewhere = 0;
+	bool steps;
 
 	for (;;) {
 		if (many && context != EXO_CONTEXT_POLLER)
 			gather(t);
-		if (take_one(t))
+		steps = context != EXO_CONTEXT_WORKER || t->ending || exo_workers_may_step(t);
+		if (steps && take_one(t))
 			stalled = 0;
 		if (t->ending) {
 			t->due = 0;
@@ -296,8 +281,8 @@ static void run(struct exo_traversal *t, enum exo_context context)
 				return;
 			}
 		}
-		if (t->due & ~stalled) {
-			u32 index = __ffs(t->due & ~stalled);
+		if (t->due & ~(stalled | elsewhere)) {
+			u32 index = __ffs(t->due & ~(stalled | elsewhere));
 
 			switch (issue(t, &t->reads[index], context)) {
 			case ISSUED_GONE:
@@ -308,8 +293,8 @@ static void run(struct exo_traversal *t, enum exo_context context)
 				stalled |= BIT(index);
 				continue;
 			case ISSUED_ELSEWHERE:
-				defer(t);
-				return;
+				elsewhere |= BIT(index);
+				continue;
 			case ISSUED_HERE:
 				break;
 			}
@@ -319,18 +304,22 @@ static void run(struct exo_traversal *t, enum exo_context context)
 			/* Holes, or a device that never waits. */
 			if (++burst >= EXO_BURST && !unbounded(t, context)) {
 				if (context != EXO_CONTEXT_POLLER)
-					defer(t);
+					exo_workers_defer(t);
 				return;
 			}
 			continue;
 		}
-		if (t->arrived)
+		if (t->arrived && steps)
 			continue;
-		if (t->due) {
+		if (t->due & stalled) {
 			if (!pause(t, context))
 				return;
-			stalled = 0;
+			stalled = elsewhere = 0;
 			continue;
+		}
+		if (t->due | t->arrived) {
+			exo_workers_defer(t);
+			return;
 		}
 		if (context == EXO_CONTEXT_POLLER || leave(t))
 			return;
@@ -342,7 +331,7 @@ static void run_work(struct work_struct *work)
 	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
 	struct exo_grant *grant = t->slots.grants[0];
 	unsigned long switches = current->nvcsw;
-	bool urgent = !t->in_background;
+	bool urgent = !t->in_background && !t->submits_to;
 	u64 begun = exo_clock();
 
 	/* The traversal may be gone afterwards, and its tenant with it. */
@@ -364,7 +353,7 @@ static void dispatch_later(struct exo_traversal *t)
 	if (atomic_try_cmpxchg(&t->dispatcher, &expected, EXO_DISPATCHER_WOKEN))
 		complete(&t->done);
 	else
-		defer(t);
+		exo_workers_defer(t);
 }
 
 /* Goes on with what has arrived, if it may be done here, or else elsewhere. */
@@ -383,7 +372,7 @@ static void go_on(struct exo_read *r, bool here)
 	else if (here)
 		run(t, EXO_CONTEXT_COMPLETION);
 	else
-		defer(t);
+		exo_workers_defer(t);
 }
 
 /**
@@ -434,7 +423,7 @@ void exo_fair_go(struct exo_turn *turn)
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		dispatch_later(t);
 	else
-		defer(t);
+		exo_workers_defer(t);
 }
 
 bool exo_fair_must_not_wait(const struct exo_turn *turn)
@@ -545,34 +534,4 @@ void exo_drive_init(struct exo_traversal *t)
 	hrtimer_init(&t->retry, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	t->retry.function = retry_now;
 	t->pause_us = EXO_RETRY_MIN_US;
-}
-
-int __init exo_workers_init(void)
-{
-	exo_clock_init();
-	exo_budget_init();
-
-	/* On the CPU whose completion asks, at high priority: the application waits for it. */
-	workers = alloc_workqueue("exo", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	away = alloc_workqueue("exo-away", WQ_HIGHPRI | WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	background = alloc_workqueue("exo-background", WQ_MEM_RECLAIM, 0);
-	slow = alloc_workqueue("exo-slow", WQ_UNBOUND | WQ_MEM_RECLAIM,
-			       max(num_possible_cpus() / 2, 1U));
-	if (workers && away && background && slow)
-		return 0;
-	exo_workers_exit();
-	return -ENOMEM;
-}
-
-/* Nothing is in flight; traversals whose callers left early may still wait to be freed. */
-void exo_workers_exit(void)
-{
-	if (workers)
-		destroy_workqueue(workers);
-	if (away)
-		destroy_workqueue(away);
-	if (background)
-		destroy_workqueue(background);
-	if (slow)
-		destroy_workqueue(slow);
 }

@@ -37,7 +37,5 @@ void exo_drive_on(struct exo_traversal *t);
 void exo_drive_poll(struct exo_traversal *t);
 void exo_drive_resume(struct exo_traversal *t);
 bool exo_drive_give_up(struct exo_traversal *t);
-int exo_workers_init(void);
-void exo_workers_exit(void);
 
 #endif /* EXO_DRIVE_H */

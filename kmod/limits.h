@@ -20,6 +20,9 @@
 #define EXO_MAX_ARGS_BYTES		4096U
 #define EXO_MAX_RESULT_BYTES		65536U
 
+/* Workers of one volume that may sleep for its device, each a task; see workers.h. */
+#define EXO_SUBMITTERS			128U
+
 /* Reads of one traversal at once; each has a buffer. */
 #define EXO_MAX_FAN_OUT			16U
 

@@ -34,6 +34,7 @@ struct exo_backlog;
 struct exo_grant;
 struct exo_tenant;
 struct exo_user;
+struct exo_volume;
 
 struct exo_traversal {
 	struct exo_hop_context context;	/* its hop is all that the program sees directly */
@@ -92,6 +93,7 @@ struct exo_traversal {
 	u32 pause_us;			/* before the next try to find room for a read */
 	struct hrtimer retry;		/* queues work after it */
 	bool in_background;		/* its worker has the priority of everybody else */
+	struct exo_volume *submits_to;	/* for whose device its worker may sleep; NULL = for none */
 	u64 stalled_until_ns;		/* for a poller; 0 = not stalled */
 	struct exo_watch watch;		/* for one in a ring with IOPOLL */
 

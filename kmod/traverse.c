@@ -17,6 +17,8 @@
 
 #include "audit.h"
 #include "backlog.h"
+#include "budget.h"
+#include "clock.h"
 #include "drive.h"
 #include "grant.h"
 #include "limits.h"
@@ -29,6 +31,7 @@
 #include "traverse.h"
 #include "user.h"
 #include "volume.h"
+#include "workers.h"
 
 #define RECORD_FLAGS	(EXO_TRAVERSE_LAST_BLOCK | EXO_TRAVERSE_ALL_BLOCKS)
 
@@ -513,6 +516,8 @@ int __init exo_traverse_init(void)
 				  SLAB_HWCACHE_ALIGN, NULL);
 	if (!cache)
 		return -ENOMEM;
+	exo_clock_init();
+	exo_budget_init();
 	if (exo_workers_init()) {
 		kmem_cache_destroy(cache);
 		return -ENOMEM;

@@ -24,6 +24,7 @@
 #include "pin.h"
 #include "request.h"
 #include "volume.h"
+#include "workers.h"
 
 DEFINE_XARRAY_ALLOC1(exo_volumes);
 
@@ -121,6 +122,7 @@ static int let_go(struct exo_volume *volume, bool claimed)
 	if (ret)
 		return ret;
 	exo_fair_detach(volume->fair);
+	exo_workers_end_volume(volume);
 	bdev_fput(volume->bdev_file);
 	exo_volume_put(volume);
 	module_put(THIS_MODULE);
@@ -280,6 +282,7 @@ static void read_geometry(struct exo_volume *volume)
 	volume->size_bytes = bdev_nr_bytes(bdev);
 	volume->start_sector = bdev->bd_start_sect;
 	volume->dispatch_only = dispatch_only(bdev);
+	volume->sleeps = !volume->dispatch_only && queue->tag_set->flags & BLK_MQ_F_BLOCKING;
 	volume->direct = !volume->dispatch_only && exo_request_volume_direct(queue);
 	volume->pollable = !volume->dispatch_only &&
 			   queue->limits.features & BLK_FEAT_POLL &&
@@ -333,10 +336,13 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 	if (ret)
 		goto err_close;
 	read_geometry(volume);
+	ret = exo_workers_begin_volume(volume);
+	if (ret)
+		goto err_close;
 	ret = -ENOMEM;
 	volume->fair = exo_fair_attach(volume->queue);
 	if (!volume->fair)
-		goto err_close;
+		goto err_workers;
 	ret = publish(volume);
 	if (ret)
 		goto err_fair;
@@ -345,6 +351,8 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 err_fair:
 	exo_fair_detach(volume->fair);
 	exo_fair_put(volume->fair);
+err_workers:
+	exo_workers_end_volume(volume);
 err_close:
 	bdev_fput(volume->bdev_file);
 err_free:

@@ -24,6 +24,7 @@
 
 struct backing_dev_info;
 struct exo_ioctl_call;
+struct workqueue_struct;
 
 struct exo_volume {
 	/* Set at attach, constant afterwards. */
@@ -35,12 +36,14 @@ struct exo_volume {
 	bool pollable;
 	bool shared_tags;		/* all hardware queues have them together */
 	bool dispatch_only;		/* no hardware queue of its own that exo could use */
+	bool sleeps;			/* its driver may, while it issues */
 	u64 size_bytes;
 	sector_t start_sector;		/* of the partition, on the whole disk */
 	struct block_device *bdev;	/* valid while !gone */
 	struct request_queue *queue;	/* valid while !gone */
 	struct exo_fair *fair;		/* of the disk; holds a reference */
 	struct file *bdev_file;
+	struct workqueue_struct *submitters;	/* see workers.h; valid while !gone */
 	bool direct;			/* its driver can be given a read in an interrupt; may fall */
 	u8 uuid[EXO_UUID_BYTES];
 	char disk_name[EXO_DISK_NAME_BYTES];

@@ -5,9 +5,11 @@
 // back. Only with EXO_TEST_LIFETIMES, since all that happens to the device's other users, too.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +20,7 @@
 #include "load.h"
 #include "rig.h"
 #include "ring.h"
+#include "slow.h"
 #include "tree.h"
 
 using namespace exo::test;
@@ -111,6 +114,56 @@ void expect_nothing_left() {
     CHECK(now.volumes == 0);
 }
 
+// How long a step may take without its program being called slow, for as long as this lives.
+class StepBudget {
+  public:
+    explicit StepBudget(const std::string& microseconds) {
+        std::getline(std::ifstream(kFile), before_);
+        REQUIRE(put(kFile, microseconds));
+    }
+    ~StepBudget() { put(kFile, before_); }
+    StepBudget(const StepBudget&) = delete;
+    StepBudget& operator=(const StepBudget&) = delete;
+
+  private:
+    static constexpr const char* kFile = "/sys/module/exo/parameters/step_budget_us";
+    std::string before_;
+};
+
+// Keeps 16 traversals with long steps going in a ring.
+void spin(const Fd& grant, uint32_t program, uint16_t engine, const std::atomic<bool>& stop,
+          std::atomic<uint64_t>& ends) {
+    constexpr unsigned kAtOnce = 16;
+    const test_spin_args args = {
+        .stride = {.stride = 4096, .count = 8, .len = 4096}, .rounds = 3000, .reserved = 0};
+    std::vector<exo_traverse> entries(kAtOnce);
+    Ring ring(kAtOnce);
+    auto start = [&](uint64_t i) {
+        entries[i] = {};
+        entries[i].program_id = program;
+        entries[i].hop_bytes = 4096;
+        entries[i].timeout_ms = kLongMs;
+        entries[i].engine = engine;
+        entries[i].args = address(&args);
+        entries[i].args_len = sizeof(args);
+        ring.push(grant.get(), &entries[i], i);
+        ring.submit(1);
+    };
+    for (unsigned i = 0; i < kAtOnce; i++) {
+        start(i);
+    }
+    for (unsigned running = kAtOnce; running;) {
+        Ring::Completion c = ring.reap();
+        CHECK(c.res == EXO_END_DONE);
+        ends++;
+        if (stop) {
+            running--;
+        } else {
+            start(c.data);
+        }
+    }
+}
+
 const std::set<int> kServed = {EXO_END_DONE};
 // Of a device that fails, or has gone.
 const std::set<int> kFailed = {EXO_END_DONE, EXO_END_IO, EXO_END_NO_REQUEST, EXO_END_TIMEOUT};
@@ -201,6 +254,94 @@ TEST_CASE("schedulers and the queue's depth are changed under load of every engi
         expect_ends(load.stop(), kServed);
     }
     expect_nothing_left();
+}
+
+// Both engines want the same few workers then, and the one keeps requests that the freeze waits
+// for.
+TEST_CASE("the queue is frozen while a slow program runs on it by two engines") {
+    if (!chosen()) {
+        return;
+    }
+    {
+        Rig rig(kTreeFileBytes);
+        Drive drive;
+        StepBudget budget("10");
+        std::atomic<bool> stop = false;
+        std::atomic<uint64_t> ends = 0;
+        std::vector<std::thread> rings;
+        uint32_t program = shared_program("test_spin").id();
+        for (uint16_t engine : {EXO_ENGINE_COMPLETION, EXO_ENGINE_DISPATCH}) {
+            rings.emplace_back([&, engine] { spin(rig.grant, program, engine, stop, ends); });
+        }
+        for (int i = 0; i < 10; i++) {
+            auto begun = std::chrono::steady_clock::now();
+            uint64_t enough = ends + 20;
+            while (ends < enough && std::chrono::steady_clock::now() - begun < kBound) {
+                std::this_thread::sleep_for(5ms);
+            }
+            CHECK(ends >= enough);
+            begun = std::chrono::steady_clock::now();
+            REQUIRE(put(drive.queue() / "scheduler", i % 2 ? "none" : "mq-deadline"));
+            CHECK(std::chrono::steady_clock::now() - begun < 10s * slowness());
+        }
+        stop = true;
+        for (std::thread& ring : rings) {
+            ring.join();
+        }
+    }
+    expect_nothing_left();
+}
+
+// EXO_TEST_SLOW_DEVICE is another one, takes long for each read and few at a time.
+TEST_CASE("workers that wait for one device are no other's" *
+          doctest::skip(!std::getenv("EXO_TEST_SLOW_DEVICE"))) {
+    constexpr uint32_t kCrowd = 600;
+    // The first reads lie in a hole, and are more than a submitter works off by itself.
+    constexpr uint32_t kHoles = 20;
+    const std::vector<exo_extent> extents = {
+        {.file_offset = kHoles * 4096, .disk_offset = 0, .length = 4096}};
+    const test_stride_args args = {.stride = 4096, .count = kHoles + 1, .len = 4096};
+    Rig quick((kHoles + 1) * 4096, extents);
+    std::string usual = device_path();
+    setenv("EXO_TEST_DEVICE", std::getenv("EXO_TEST_SLOW_DEVICE"), 1);
+    Rig slow((kHoles + 1) * 4096, extents);
+    setenv("EXO_TEST_DEVICE", usual.c_str(), 1);
+    exo_grant_open terms = {};
+    terms.in_flight_limit = kCrowd;
+    Opened crowds = slow.regrant(terms);
+    REQUIRE(crowds.error == 0);
+
+    cpu_set_t all, one;
+    REQUIRE(sched_getaffinity(0, sizeof(all), &all) == 0);
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+    Ring crowd(1024), ring(1);
+    exo_traverse entry = {};
+    entry.program_id = shared_program("test_stride").id();
+    entry.hop_bytes = 4096;
+    entry.timeout_ms = 30000;
+    entry.args = address(&args);
+    entry.args_len = sizeof(args);
+    std::vector<exo_traverse> entries(kCrowd, entry);
+    for (uint32_t i = 0; i < kCrowd; i++) {
+        entries[i].engine = EXO_ENGINE_DISPATCH;
+        crowd.push(crowds.fd.get(), &entries[i], i);
+    }
+    crowd.submit(kCrowd);
+    for (uint16_t engine : {EXO_ENGINE_COMPLETION, EXO_ENGINE_DISPATCH}) {
+        CAPTURE(engine);
+        auto begun = std::chrono::steady_clock::now();
+        entry.engine = engine;
+        ring.push(quick.grant.get(), &entry, 0);
+        ring.submit(1);
+        CHECK(ring.reap().res == EXO_END_DONE);
+        CHECK(std::chrono::steady_clock::now() - begun < 1s * slowness());
+    }
+    for (uint32_t i = 0; i < kCrowd; i++) {
+        CHECK(crowd.reap().res == EXO_END_DONE);
+    }
+    REQUIRE(sched_setaffinity(0, sizeof(all), &all) == 0);
 }
 
 TEST_CASE("CPUs go offline and come back under load") {

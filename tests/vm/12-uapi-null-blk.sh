@@ -88,6 +88,13 @@ echo "$freezes freezes"
 [ "$freezes" -ge 2 ] || die "only $freezes freezes happened under load"
 remove_null_device nullb0
 
+step "workers of a volume whose device is slow are not those of another"
+null_device nullb0 irqmode=2 submit_queues=1 hw_queue_depth=8 completion_nsec=60000000
+slow=$device
+device=$DRIVE
+EXO_TEST_SLOW_DEVICE=$slow uapi -tc="workers that wait*"
+remove_null_device nullb0
+
 step "a bad block"
 null_device nullb0 irqmode=2
 echo "+2048-2055" >"$config/nullb0/badblocks"
