@@ -69,12 +69,16 @@ static inline enum exo_issue_result exo_issue_handed_over(struct exo_read *r)
  */
 static inline void exo_issue_done(struct exo_read *r)
 {
+	int phase;
+
 	if (exo_traversal_polled(r->traversal)) {
 		/* The poller goes on, outside of the driver's poll function and its locks. */
 		atomic_set_release(&r->phase, EXO_PHASE_ARRIVED);
 		return;
 	}
-	if (atomic_cmpxchg(&r->phase, EXO_PHASE_ISSUING, EXO_PHASE_ARRIVED) == EXO_PHASE_ISSUING)
+	phase = atomic_cmpxchg(&r->phase, EXO_PHASE_ISSUING, EXO_PHASE_ARRIVED);
+	/* Nobody may complete what is not in flight. */
+	if (phase == EXO_PHASE_ISSUING || WARN_ON_ONCE(phase != EXO_PHASE_ISSUED))
 		return;
 	/* A failed exchange orders nothing by itself; what the issuer wrote must be seen. */
 	smp_acquire__after_ctrl_dep();

@@ -92,6 +92,9 @@ static __always_inline bool exo_reissue_possible(struct exo_read *r)
 	/* Of SCSI. */
 	if (exo_request_needs_budget(q) || percpu_ref_is_dying(&q->q_usage_counter))
 		return false;
+	/* Requeued, and then completed without having been given to the driver again. */
+	if (unlikely(rq->tag < 0))
+		return false;
 	if (READ_ONCE(rq->mq_hctx->state) & EXO_REISSUE_NOT_IF ||
 	    exo_reissue_wanted(r->volume, rq, exo_traversal_polled(r->traversal)))
 		return false;
@@ -108,6 +111,7 @@ static __always_inline bool exo_reissue_possible_now(const struct exo_volume *vo
 	struct request_queue *q = rq->q;
 
 	return !percpu_ref_is_dying(&q->q_usage_counter) && !blk_queue_quiesced(q) &&
+	       rq->tag >= 0 &&
 	       !(READ_ONCE(rq->mq_hctx->state) & (EXO_REISSUE_NOT_IF | BIT(BLK_MQ_S_STOPPED))) &&
 	       !exo_reissue_wanted(volume, rq, polled) && exo_reissue_is_ours_alone(rq);
 }

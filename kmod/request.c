@@ -203,8 +203,26 @@ static blk_status_t queue_rq_unless_stopped(struct request *rq)
 	return exo_reissue_stopped(rq->mq_hctx) ? BLK_STS_RESOURCE : exo_reissue_queue(rq);
 }
 
-/* Whoever quiesces the queue waits for these read sides, as for the block layer's own. */
-static blk_status_t dispatch(struct request *rq)
+/*
+ * A driver may fail after it has said that the request is started, and whoever resets the device
+ * completes what is started: it must not find one that has no read in flight.
+ */
+static __always_inline blk_status_t
+issue_or_unmark(struct request *rq, blk_status_t (*issue)(struct request *rq))
+{
+	blk_status_t status = issue(rq);
+
+	if (unlikely(status))
+		WRITE_ONCE(rq->state, MQ_RQ_IDLE);
+	return status;
+}
+
+/*
+ * Whoever quiesces the queue, and only then looks for what is started, waits for these read sides as for
+ * the block layer's own. If it succeeds, the request may be gone.
+ */
+static __always_inline blk_status_t dispatch(struct request *rq,
+					     blk_status_t (*issue)(struct request *rq))
 {
 	struct blk_mq_tag_set *set = rq->q->tag_set;
 	blk_status_t status;
@@ -212,11 +230,11 @@ static blk_status_t dispatch(struct request *rq)
 
 	if (set->flags & BLK_MQ_F_BLOCKING) {
 		index = srcu_read_lock(set->srcu);
-		status = queue_rq_unless_stopped(rq);
+		status = issue_or_unmark(rq, issue);
 		srcu_read_unlock(set->srcu, index);
 	} else {
 		rcu_read_lock();
-		status = queue_rq_unless_stopped(rq);
+		status = issue_or_unmark(rq, issue);
 		rcu_read_unlock();
 	}
 	return status;
@@ -238,7 +256,7 @@ static enum exo_issue_result reissue(struct exo_read *r)
 	exo_reissue_reset(r, rq);
 	prepare(r, false);
 	exo_issue_hand_over(r);
-	status = dispatch(rq);
+	status = dispatch(rq, queue_rq_unless_stopped);
 	/* The traversal may be gone. RCU keeps the volume's memory while we are in an interrupt. */
 	if (unlikely(in_hardirq() && !irqs_disabled()))
 		exo_request_blame_driver(volume);
@@ -246,9 +264,9 @@ static enum exo_issue_result reissue(struct exo_read *r)
 		return exo_issue_handed_over(r);
 
 	atomic_set(&r->phase, EXO_PHASE_OWNED);
-	WRITE_ONCE(rq->state, MQ_RQ_IDLE);
 	if (no_room(status))
 		return EXO_ISSUE_DEFER;
+	exo_request_release(r);
 	return exo_issue_failed(r, EXO_END_IO, blk_status_to_errno(status));
 }
 
@@ -266,14 +284,15 @@ static enum exo_issue_result issue_fresh(struct exo_read *r)
 	prepare(r, true);
 
 	exo_issue_hand_over(r);
-	status = blk_insert_cloned_request(r->request);
+	status = dispatch(r->request, blk_insert_cloned_request);
 	if (!status)
 		return exo_issue_handed_over(r);
 	atomic_set(&r->phase, EXO_PHASE_OWNED);
 	bio_uninit(&r->bio);
+	/* Other reads of the traversal may be in flight for long, and nobody is to find this one's. */
+	exo_request_release(r);
 	if (!no_room(status))
 		return exo_issue_failed(r, EXO_END_IO, blk_status_to_errno(status));
-	exo_request_release(r);
 	set_waiting(r, true);
 	return EXO_ISSUE_BUSY;
 }
