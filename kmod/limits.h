@@ -166,7 +166,14 @@
  * again after so much, until its end or until somebody reaps.
  */
 #define EXO_POLL_AWAY_MS		50U
-#define EXO_POLL_FOR_MS			4U
+#define EXO_POLL_FOR_NS			(4ULL * NSEC_PER_MSEC)
+
+/*
+ * That worker looks for so long at once, at one after the other, and then rests so many times as long
+ * as it took: a tenth of a CPU, however many they are.
+ */
+#define EXO_WATCH_NS			(400ULL * NSEC_PER_USEC)
+#define EXO_WATCH_REST			9ULL
 
 /* Blocks in holes after which a traversal gives back the request that it is not using. */
 #define EXO_HOLES_WITH_REQUEST		4U

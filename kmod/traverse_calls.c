@@ -31,6 +31,15 @@ static void relax(void)
 		cpu_relax();
 }
 
+/* Leaves what a killed caller has started to the engine, and what nobody polls any more to a watcher. */
+static void leave_behind(struct exo_traversal *t)
+{
+	if (exo_traversal_polled(t))
+		exo_watch_leave(t);
+	else
+		exo_traverse_put(t, false);
+}
+
 /* ---- one ---- */
 
 static void tell_caller(struct exo_traversal *t)
@@ -38,23 +47,31 @@ static void tell_caller(struct exo_traversal *t)
 	complete(&t->done);
 }
 
-/* A killed caller spins on until the end, since nobody else looks for the completion. */
-static void poll_to_end(struct exo_traversal *t)
+/* A killed caller spins on for a moment. The device may never answer, or its driver not ask it to. */
+static int poll_to_end(struct exo_traversal *t)
 {
+	unsigned long leave_at = 0;
+	bool killed = false;
+
 	while (!t->ended) {
-		if (fatal_signal_pending(current))
+		if (fatal_signal_pending(current)) {
+			if (!killed)
+				leave_at = jiffies + msecs_to_jiffies(EXO_CANCEL_WAIT_MS);
+			else if (time_after(jiffies, leave_at))
+				return -EINTR;
+			killed = true;
 			WRITE_ONCE(t->cancel, true);
+		}
 		exo_drive_poll(t);
 		relax();
 	}
+	return 0;
 }
 
 static int wait_for_end(struct exo_traversal *t)
 {
-	if (exo_traversal_polled(t)) {
-		poll_to_end(t);
-		return 0;
-	}
+	if (exo_traversal_polled(t))
+		return poll_to_end(t);
 	/* A caller that is woken before the end goes on with the traversal itself. */
 	while (!wait_for_completion_state(&t->done, EXO_WAIT_STATE)) {
 		if (t->ended)
@@ -92,7 +109,7 @@ int exo_traverse_ioctl(struct exo_ioctl_call *call)
 	exo_drive_start(t, exo_traversal_polled(t) ? EXO_CONTEXT_POLLER : EXO_CONTEXT_CALLER);
 	ret = wait_for_end(t);
 	if (ret) {
-		exo_traverse_put(t, false);
+		leave_behind(t);
 		return ret;
 	}
 	ret = exo_traverse_copy_out(t, &arg->outcome);
@@ -121,6 +138,7 @@ struct batch {
 	u32 running;
 	u32 polled;			/* of them */
 	int error;			/* that ends the call; nothing is started any more */
+	unsigned long leave_at;		/* jiffies; for a killed caller that polls */
 	struct exo_traversal **started;	/* by index; NULL = not, or reaped */
 	struct ends *ends;
 };
@@ -231,7 +249,12 @@ static int wait_for_some(struct batch *b)
 {
 	if (b->polled) {
 		while (llist_empty(&b->ends->list)) {
-			if (fatal_signal_pending(current) && !b->error) {
+			if (fatal_signal_pending(current)) {
+				if (b->error != -EINTR)
+					b->leave_at = jiffies +
+						      msecs_to_jiffies(EXO_CANCEL_WAIT_MS);
+				else if (time_after(jiffies, b->leave_at))
+					return -EINTR;
 				b->error = -EINTR;
 				cancel_all(b);
 			}
@@ -247,13 +270,13 @@ static int wait_for_some(struct batch *b)
 		0 : -EINTR;
 }
 
-/* A killed caller leaves; what is in flight is freed by the engine. */
+/* A killed caller leaves. */
 static void leave(struct batch *b)
 {
 	reap(b);
 	for (u32 i = 0; i < b->next; i++) {
 		if (b->started[i])
-			exo_traverse_put(b->started[i], false);
+			leave_behind(b->started[i]);
 	}
 }
 

@@ -24,6 +24,7 @@
 #include "pin.h"
 #include "request.h"
 #include "volume.h"
+#include "watch.h"
 #include "workers.h"
 
 DEFINE_XARRAY_ALLOC1(exo_volumes);
@@ -51,6 +52,7 @@ static void volume_free(struct kref *ref)
 {
 	struct exo_volume *volume = container_of(ref, struct exo_volume, ref);
 
+	exo_watch_free_volume(volume);
 	xa_destroy(&volume->pins);
 	exo_fair_put(volume->fair);
 	kfree_rcu(volume, rcu);
@@ -121,8 +123,9 @@ static int let_go(struct exo_volume *volume, bool claimed)
 	mutex_unlock(&exo_volumes_lock);
 	if (ret)
 		return ret;
-	exo_fair_detach(volume->fair);
+	exo_watch_end_volume(volume);
 	exo_workers_end_volume(volume);
+	exo_fair_detach(volume->fair);
 	bdev_fput(volume->bdev_file);
 	exo_volume_put(volume);
 	module_put(THIS_MODULE);
@@ -325,6 +328,9 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 	memcpy(volume->uuid, uuid, EXO_UUID_BYTES);
 	volume->id = id;
 
+	ret = exo_watch_begin_volume(volume);
+	if (ret)
+		goto err_free;
 	volume->bdev_file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE, volume,
 						  NULL);
 	if (IS_ERR(volume->bdev_file)) {
@@ -356,6 +362,7 @@ err_workers:
 err_close:
 	bdev_fput(volume->bdev_file);
 err_free:
+	exo_watch_free_volume(volume);
 	kfree(volume);
 	return ERR_PTR(ret);
 }

@@ -24,6 +24,7 @@
 
 struct backing_dev_info;
 struct exo_ioctl_call;
+struct exo_watcher;
 struct workqueue_struct;
 
 struct exo_volume {
@@ -44,6 +45,7 @@ struct exo_volume {
 	struct exo_fair *fair;		/* of the disk; holds a reference */
 	struct file *bdev_file;
 	struct workqueue_struct *submitters;	/* see workers.h; valid while !gone */
+	struct exo_watcher __percpu *watchers;	/* see watch.h */
 	bool direct;			/* its driver can be given a read in an interrupt; may fall */
 	u8 uuid[EXO_UUID_BYTES];
 	char disk_name[EXO_DISK_NAME_BYTES];

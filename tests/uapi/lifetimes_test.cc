@@ -6,11 +6,13 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -82,6 +84,14 @@ struct Drive {
     fs::path pci;
     std::string slot;
 };
+
+// Its registers read as ones, and it reaches no memory; until its driver resets it.
+void stop_answering(const Drive& drive) {
+    Fd config = open_path(drive.pci / "config", O_RDWR);
+    REQUIRE(config);
+    uint16_t command = 0;
+    REQUIRE(pwrite(config.get(), &command, sizeof(command), 4) == sizeof(command));
+}
 
 // Tree, rig and grant for a load.
 struct Scene {
@@ -437,6 +447,71 @@ TEST_CASE("the device is removed under load, with the daemon dead, and comes bac
     expect_nothing_left();
 }
 
+TEST_CASE("killed pollers do not wait for a drive that has stopped answering") {
+    if (!chosen()) {
+        return;
+    }
+    constexpr uint32_t kBatch = 4;
+    {
+        Scene scene;
+        Drive drive;
+        // Until then the driver waits, too.
+        REQUIRE(put(drive.queue() / "io_timeout", "6000"));
+        const test_stride_args args = {.stride = 4096, .count = 0, .len = 4096};
+        exo_traverse entry = {};
+        entry.program_id = shared_program("test_stride").id();
+        entry.hop_bytes = 4096;
+        entry.hop_limit = 65536;
+        entry.timeout_ms = 30000;
+        entry.engine = EXO_ENGINE_POLLED;
+        entry.args = address(&args);
+        entry.args_len = sizeof(args);
+        std::vector<exo_traverse> entries(kBatch, entry);
+        exo_batch batch = {.traversals = address(entries.data()),
+                           .count = kBatch,
+                           .entry_bytes = sizeof(exo_traverse),
+                           .flags = 0,
+                           .reserved = 0};
+        std::vector<pid_t> children;
+        for (bool many : {false, true}) {
+            children.push_back(fork());
+            if (children.back() == 0) {
+                for (;;) {
+                    many ? call(scene.grant, EXO_GRANT_BATCH, &batch)
+                         : call(scene.grant, EXO_GRANT_TRAVERSE, &entry);
+                }
+            }
+        }
+        for (int i = 0; i < 1000 && stats().traversals_in_flight < 1 + kBatch; i++) {
+            std::this_thread::sleep_for(5ms);
+        }
+        stop_answering(drive);
+        std::this_thread::sleep_for(200ms);
+        auto begun = std::chrono::steady_clock::now();
+        for (pid_t child : children) {
+            REQUIRE(kill(child, SIGKILL) == 0);
+        }
+        for (pid_t child : children) {
+            int status = 0;
+            CHECK(waitpid(child, &status, 0) == child);
+        }
+        CHECK(std::chrono::steady_clock::now() - begun < 2s);
+        CHECK(stats().traversals_in_flight > 0);
+
+        // What they left has its end all the same, and the drive goes on.
+        auto end = std::chrono::steady_clock::now() + kBound;
+        while (stats().traversals_in_flight && std::chrono::steady_clock::now() < end) {
+            std::this_thread::sleep_for(20ms);
+        }
+        CHECK(stats().traversals_in_flight == 0);
+        Run r = run(scene.grant.get(), entry.program_id, &args, sizeof(args),
+                    {.hop_limit = 3, .timeout_ms = kLongMs, .engine = EXO_ENGINE_POLLED});
+        CHECK(r.outcome.cause == EXO_END_HOP_LIMIT);
+        CHECK(put(drive.queue() / "io_timeout", "30000"));
+    }
+    expect_nothing_left();
+}
+
 TEST_CASE("a drive that stops answering is reset by its driver, and nobody waits for longer") {
     if (!chosen()) {
         return;
@@ -448,11 +523,7 @@ TEST_CASE("a drive that stops answering is reset by its driver, and nobody waits
         Load load(scene.grant, scene.tree, kTimeoutMs);
         for (int i = 0; i < 2; i++) {
             REQUIRE(load.goes_on());
-            // Its registers read as ones, and it reaches no memory.
-            Fd config = open_path(drive.pci / "config", O_RDWR);
-            REQUIRE(config);
-            uint16_t command = 0;
-            REQUIRE(pwrite(config.get(), &command, sizeof(command), 4) == sizeof(command));
+            stop_answering(drive);
             std::this_thread::sleep_for(500ms);
         }
         CHECK(load.goes_on());

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <ctime>
+#include <memory>
 #include <thread>
 
 #include "rig.h"
@@ -334,6 +336,77 @@ TEST_CASE("a ring that nobody reaps keeps neither the device nor the grant") {
             Ring::Completion c = ring.reap();
             CHECK(c.res == (revoked ? EXO_END_REVOKED : EXO_END_DONE));
             CHECK(pages.place(c.data).traverse.outcome.cause == static_cast<uint32_t>(c.res));
+        }
+    }
+}
+
+TEST_CASE("however many nobody reaps, others have the processors") {
+    constexpr uint32_t kRings = 2;
+    constexpr uint32_t kEach = 4096;
+    Rig rig(64 * 4096);
+    if (!polled_works(rig)) {
+        return;
+    }
+    const test_stride_args args = {.stride = 4096, .count = 0, .len = 512};
+    exo_traverse entry = {};
+    entry.program_id = shared_program("test_stride").id();
+    entry.hop_bytes = static_cast<uint32_t>(rig.info.logical_block_bytes);
+    entry.timeout_ms = 30000;
+    entry.args = address(&args);
+    entry.args_len = sizeof(args);
+    exo_grant_open terms = {};
+    terms.in_flight_limit = kEach;
+    terms.hop_limit = 65536;
+    std::vector<exo_traverse> entries(kRings * kEach, entry);
+    std::vector<std::unique_ptr<Ring>> rings;
+    std::vector<Fd> grants;
+    for (uint32_t i = 0; i < kRings; i++) {
+        Opened opened = rig.regrant(terms);
+        REQUIRE(opened.error == 0);
+        grants.push_back(std::move(opened.fd));
+        rings.push_back(std::make_unique<Ring>(kEach, IORING_SETUP_IOPOLL));
+        for (uint32_t j = 0; j < kEach; j++) {
+            rings[i]->push(grants[i].get(), &entries[i * kEach + j], j);
+        }
+        rings[i]->submit(kEach);
+    }
+    CHECK(stats().traversals_in_flight >= kRings * kEach * 9 / 10);
+    std::this_thread::sleep_for(200ms);
+
+    // One task for each processor, which needs all of it.
+    std::vector<double> shares(std::thread::hardware_concurrency());
+    std::vector<std::thread> busy;
+    for (double& share : shares) {
+        busy.emplace_back([&share] {
+            auto now = [](clockid_t clock) {
+                timespec t = {};
+                clock_gettime(clock, &t);
+                return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+            };
+            double begun = now(CLOCK_MONOTONIC), used = now(CLOCK_THREAD_CPUTIME_ID);
+            while (now(CLOCK_MONOTONIC) - begun < 1.5) {
+            }
+            share = (now(CLOCK_THREAD_CPUTIME_ID) - used) / (now(CLOCK_MONOTONIC) - begun);
+        });
+    }
+    for (std::thread& thread : busy) {
+        thread.join();
+    }
+    for (double share : shares) {
+        CHECK(share > 0.75);
+    }
+
+    // And each has its end when its grant has.
+    for (Fd& grant : grants) {
+        exo_grant_revoke request = {};
+        request.flags = EXO_REVOKE_SELF;
+        CHECK(call(grant, EXO_GRANT_REVOKE, &request) == 0);
+    }
+    CHECK(wait_for_idle(30s));
+    for (const auto& ring : rings) {
+        for (uint32_t j = 0; j < kEach; j++) {
+            int32_t res = ring->reap().res;
+            CHECK((res == EXO_END_REVOKED || res == EXO_END_TIMEOUT));
         }
     }
 }
