@@ -76,6 +76,7 @@ static struct exo_traversal *next(struct exo_watcher *w)
 
 /* Looks at one, without the lock; only exo_watch_end() may take it off its list meanwhile. */
 static void look_at(struct exo_watcher *w, struct exo_traversal *t)
+	__must_hold(&w->lock)
 {
 	u64 begun = exo_clock();
 	bool ended, left;
