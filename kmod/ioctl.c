@@ -96,7 +96,7 @@ long exo_ioctl_dispatch(const struct exo_ioctl *table, size_t entries, struct fi
 		return ret;
 
 	ret = entry->handler(&call);
-	if (!ret && copy_to_user(user, buffer, min(bytes, user_bytes)))
+	if ((!ret || call.answers) && copy_to_user(user, buffer, min(bytes, user_bytes)))
 		ret = -EFAULT;
 
 	if (!call.new_file)

@@ -18,6 +18,7 @@ struct exo_ioctl_call {
 	void *arg;			/* the kernel's copy, completed with zeros */
 	struct file *new_file;		/* set by a handler whose result is a new fd */
 	int new_fd;			/* reserved by it, installed after the copy back */
+	bool answers;			/* set by one that fails, but has something to say */
 };
 
 struct exo_ioctl {

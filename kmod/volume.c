@@ -227,23 +227,37 @@ static const struct file_operations volume_fops = {
 
 /* ---- attach ---- */
 
-static int check_device(struct block_device *bdev)
+static enum exo_refused why_refused(struct block_device *bdev)
 {
-	struct request_queue *queue = bdev_get_queue(bdev);
-
+	if (bdev_is_zoned(bdev))
+		return EXO_REFUSED_ZONED;
+	if (bdev_get_integrity(bdev))
+		return EXO_REFUSED_INTEGRITY;
+	if (bdev_logical_block_size(bdev) > EXO_MAX_LOGICAL_BLOCK_BYTES)
+		return EXO_REFUSED_BLOCK_SIZE;
 	/* The pieces of a read lie in its buffer at multiples of a logical block. */
-	if (queue_dma_alignment(queue) >= bdev_logical_block_size(bdev)) {
-		pr_info("exo: %pg wants buffers aligned to %u bytes, more than its blocks of %u; cannot attach\n",
-			bdev, queue_dma_alignment(queue) + 1, bdev_logical_block_size(bdev));
-		return -EOPNOTSUPP;
-	}
-	if (bdev_is_zoned(bdev) || bdev_get_integrity(bdev) ||
-	    bdev_logical_block_size(bdev) > EXO_MAX_LOGICAL_BLOCK_BYTES) {
-		pr_info("exo: %pg is zoned, has an integrity format or blocks over %u bytes; cannot attach\n",
-			bdev, EXO_MAX_LOGICAL_BLOCK_BYTES);
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	if (queue_dma_alignment(bdev_get_queue(bdev)) >= bdev_logical_block_size(bdev))
+		return EXO_REFUSED_ALIGNMENT;
+	if (bdev_nr_bytes(bdev) < bdev_logical_block_size(bdev))
+		return EXO_REFUSED_NO_SIZE;
+	return EXO_REFUSED_NOT;
+}
+
+static int check_device(struct block_device *bdev, u32 *refused)
+{
+	static const char * const reasons[] = {
+		[EXO_REFUSED_ZONED] = "it is zoned",
+		[EXO_REFUSED_INTEGRITY] = "it keeps integrity data with each block",
+		[EXO_REFUSED_BLOCK_SIZE] = "its logical blocks are too large",
+		[EXO_REFUSED_ALIGNMENT] = "it wants buffers aligned to more than a block",
+		[EXO_REFUSED_NO_SIZE] = "it has no blocks",
+	};
+
+	*refused = why_refused(bdev);
+	if (*refused == EXO_REFUSED_NOT)
+		return 0;
+	pr_info("exo: cannot attach %pg: %s\n", bdev, reasons[*refused]);
+	return -EOPNOTSUPP;
 }
 
 /*
@@ -313,7 +327,8 @@ static int publish(struct exo_volume *volume)
  * Opening may take as long as the device likes, so others are not kept waiting for it. Nobody has
  * attached the same device meanwhile: it is opened exclusively.
  */
-static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
+static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id,
+					 u32 *refused)
 {
 	struct exo_volume *volume;
 	int ret;
@@ -338,7 +353,7 @@ static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id)
 		goto err_free;
 	}
 	volume->bdev = file_bdev(volume->bdev_file);
-	ret = check_device(volume->bdev);
+	ret = check_device(volume->bdev, refused);
 	if (ret)
 		goto err_close;
 	read_geometry(volume);
@@ -421,7 +436,7 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (arg->flags || arg->reserved || !memchr_inv(arg->uuid, 0, EXO_UUID_BYTES))
+	if (arg->flags || arg->refused || !memchr_inv(arg->uuid, 0, EXO_UUID_BYTES))
 		return -EINVAL;
 
 	CLASS(fd, f)(arg->device_fd);
@@ -436,8 +451,11 @@ int exo_volume_attach(struct exo_ioctl_call *call)
 	/* Compared by object: while we hold the device open it is not replaced behind its number. */
 	volume = claim_attached(I_BDEV(fd_file(f)->f_mapping->host), arg->uuid, &id);
 	reattached = volume;
-	if (!volume)
-		volume = volume_create(inode->i_rdev, arg->uuid, id);
+	if (!volume) {
+		volume = volume_create(inode->i_rdev, arg->uuid, id, &arg->refused);
+		if (arg->refused)
+			call->answers = true;
+	}
 	if (IS_ERR(volume))
 		return PTR_ERR(volume);
 

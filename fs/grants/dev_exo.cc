@@ -115,17 +115,34 @@ bool module_takes(const std::string& device) {
     return access(EXO_DEVICE_PATH, F_OK) == 0 && is_block_device(device);
 }
 
+// Why the module does not serve a device, and what can be done about it.
+const char* refusal(uint32_t reason) {
+    switch (reason) {
+        case EXO_REFUSED_ZONED:
+            return "is zoned";
+        case EXO_REFUSED_INTEGRITY:
+            return "keeps integrity data with each block: format it without (nvme format), before "
+                   "mkfs.exo";
+        case EXO_REFUSED_BLOCK_SIZE:
+            return "has logical blocks over 4096 bytes: format it with smaller ones (nvme "
+                   "format), before mkfs.exo";
+        case EXO_REFUSED_ALIGNMENT:
+            return "has a driver that wants buffers aligned to more than a logical block";
+        case EXO_REFUSED_NO_SIZE:
+            return "has no blocks";
+        default:
+            return "is of a kind that it does not serve (see the kernel log)";
+    }
+}
+
 // What the errno of EXO_IOC_ATTACH means to the person who mounts.
-Error attach_error(const std::string& device, int code) {
+Error attach_error(const std::string& device, int code, uint32_t refused) {
     switch (code) {
         case EBUSY:
             return {code, device + " is in use: it is mounted, or another driver holds it"};
         case EOPNOTSUPP:
-            return {code,
-                    device +
-                        " cannot serve the kernel module (no hardware queue of its own, zoned, or "
-                        "with integrity data). If it is an NVMe multipath head, boot with "
-                        "nvme_core.multipath=0; or mount with -o nokernel, without traversals"};
+            return {code, "the kernel module cannot attach " + device + ", which " +
+                              refusal(refused) + "; or mount with -o nokernel, without traversals"};
         case EEXIST:
             return {code, device +
                               " still carries the pins of another file system: end them with "
@@ -158,7 +175,7 @@ Result<std::unique_ptr<KernelPins>> module_attach(const std::string& device, Uui
     attach.device_fd = block.get();
     memcpy(attach.uuid, uuid.data(), uuid.size());
     unique_fd volume(ioctl(control.get(), EXO_IOC_ATTACH, &attach));
-    if (volume.get() < 0) return std::unexpected(attach_error(device, errno));
+    if (volume.get() < 0) return std::unexpected(attach_error(device, errno, attach.refused));
     return std::make_unique<DevExoPins>(std::move(control), std::move(volume), attach);
 }
 

@@ -366,7 +366,7 @@ TEST_CASE("attach") {
     bad.flags = 1;
     CHECK(answer(bad) == -EINVAL);
     bad = good;
-    bad.reserved = 1;
+    bad.refused = 1;
     CHECK(answer(bad) == -EINVAL);
     bad = good;
     memset(bad.uuid, 0, sizeof(bad.uuid));
@@ -402,12 +402,13 @@ TEST_CASE("attach") {
     CHECK(open_path(device_path(), O_RDWR | O_EXCL));
 }
 
-TEST_CASE("a device that cannot serve is refused") {
-    // Run by scripts on such a device only.
-    if (!std::getenv("EXO_TEST_REFUSED")) {
-        return;
-    }
-    CHECK(attach(device_path()).error == -EOPNOTSUPP);
+// Run by scripts on such a device only: the variable is the reason.
+TEST_CASE("a device that cannot serve is refused, and the reason told" *
+          doctest::skip(!std::getenv("EXO_TEST_REFUSED"))) {
+    exo_attach answer = {};
+    CHECK(attach(device_path(), &answer).error == -EOPNOTSUPP);
+    CHECK(answer.refused == std::strtoul(std::getenv("EXO_TEST_REFUSED"), nullptr, 0));
+    CHECK(answer.volume_id == 0);
     // And let go again.
     CHECK(open_path(device_path(), O_RDWR | O_EXCL));
 }

@@ -127,6 +127,7 @@ losetup --detach "$loop"
 step "refused: zoned"
 null_device nullb0 zoned=1 zone_size=4 memory_backed=1
 EXO_TEST_REFUSED=1 uapi -tc="a device that cannot serve*"
+[[ $(dmesg | tail -n 20) == *"cannot attach nullb0: it is zoned"* ]] || die "the kernel log does not say why"
 remove_null_device nullb0
 
 step "dispatch only: no blk-mq queue, completes inside the submission"

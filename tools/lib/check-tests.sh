@@ -97,13 +97,12 @@ stage_workloads() {
     return "$status"
 }
 
-# counts_of NAME: takes the last line "NAME: N passed, N failed, N skipped" of this stage's output.
+# counts_of NAME OUTPUT: adds up its lines "NAME: N passed, N failed, N skipped"; fails if there is none.
 counts_of() {
-    local line
-    line=$(grep -aE "^$1: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$" "$2" | tail -n 1)
-    [ -n "$line" ] || return 1
+    local lines
+    lines=$(grep -aE "^$1: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$" "$2") || return 1
     # shellcheck disable=SC2046  # three words
-    count $(tr -dc '0-9 \n' <<<"$line")
+    count $(tr -dc '0-9 \n' <<<"$lines" | awk '{ p += $1; f += $2; s += $3 } END { print p, f, s }')
 }
 
 stage_harness() {
@@ -121,6 +120,11 @@ stage_vm() {
     fi
     "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 1800 --keep-log "$build/check/kernel.log" \
         "${options[@]}" --tests "${patterns[@]}" 2>&1 | tee "$output" || status=$?
+    # Devices of other kinds, in a machine of their own.
+    if [ ${#patterns[@]} -eq 0 ] && [ -e "$EXO_TOP/kmod/Kbuild" ]; then
+        "$EXO_TOP/tests/vm/devices/run" --build-dir "$build" --timeout 900 \
+            --keep-log "$build/check/kernel-devices.log" 2>&1 | tee -a "$output" || status=$?
+    fi
     counts_of vm "$output" || status=1
     # It ends the machine, so it has one of its own.
     if [ ${#patterns[@]} -eq 0 ] && [ -e "$EXO_TOP/kmod/Kbuild" ]; then

@@ -58,12 +58,45 @@ make_drives() {
     done
 }
 
+# add_backing NAME: a small image of that name
+add_backing() {
+    truncate -s 256M "$run/$1.img" || die "cannot make a drive"
+    qemu_drives+=(-drive "file=$run/$1.img,if=none,id=$1,format=raw,cache=unsafe,discard=unmap")
+}
+
+# Those that few tests want. Without a subsystem, so that none is behind a multipath head.
+make_more_drives() {
+    local i
+    for i in "${!namespaces[@]}"; do
+        add_backing "extra$i"
+        qemu_drives+=(
+            -device "nvme,id=nvme-extra$i,serial=extra$i"
+            -device "nvme-ns,drive=extra$i,bus=nvme-extra$i,${namespaces[i]}"
+        )
+    done
+    if [ -n "$virtio_drive" ]; then
+        add_backing virtio
+        qemu_drives+=(-device "virtio-blk-pci,drive=virtio")
+    fi
+    # By the slot's own interrupts, as in hardware; ACPI would ask the driver first.
+    if [ -n "$hot_plug" ]; then
+        add_backing pluggable
+        qemu_drives+=(
+            -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
+            -device "pcie-root-port,id=exo-slot,chassis=1"
+            -device "nvme,id=nvme-pluggable,serial=pluggable,bus=exo-slot"
+            -device "nvme-ns,drive=pluggable,bus=nvme-pluggable"
+        )
+    fi
+}
+
 # Starts QEMU in the background. Its end is told on the control fifo as `gone CODE`. Should this
 # script be killed outright, the kernel kills both with it (--pdeathsig).
 start_machine() {
     local initramfs arguments stdio
     initramfs=$("$EXO_TOP/tools/vm/make-initramfs" "$kernel" "$release")
     make_drives
+    make_more_drives
     arguments=(
         -name exo -nodefaults -no-user-config -no-reboot -display none -monitor none
         -machine q35 "${accel[@]}" -smp "$cpus" -m "$memory"

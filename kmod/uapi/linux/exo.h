@@ -74,11 +74,11 @@ struct exo_info {
  * exclusively until the volume goes: at EXO_VOLUME_DETACH or EXO_IOC_RELEASE, or when the fd is
  * closed and no pin is left. If a volume of this UUID on this device outlived its daemon (it still
  * has pins), the call re-attaches to it; EXO_ATTACH_REATTACHED is then set in out_flags.
- * Errors: EPERM; EINVAL flags, reserved, uuid; EBADF, ENOTBLK device_fd is no block device, or not
+ * Errors: EPERM; EINVAL flags, refused, uuid; EBADF, ENOTBLK device_fd is no block device, or not
  * open for reading and writing; EBUSY somebody else holds the device, or the volume has a live
  * volume fd; EEXIST another UUID is attached on this device; EOPNOTSUPP the device cannot serve
- * (zoned, integrity format, block size over 4096, buffers that must be aligned to more than a
- * block); ENXIO it has gone; ENOSPC no volume number is left; EMFILE; ENFILE; ENOMEM.
+ * (refused says why, and is written all the same); ENXIO it has gone; ENOSPC no volume number is
+ * left; EMFILE; ENFILE; ENOMEM.
  */
 struct exo_attach {
 	__s32 device_fd;		/* in: O_RDWR fd of the block device */
@@ -88,9 +88,19 @@ struct exo_attach {
 	__u32 logical_block_bytes;	/* out */
 	__u64 size_bytes;		/* out: of the device or partition */
 	__u32 out_flags;		/* out: EXO_ATTACH_* */
-	__u32 reserved;
+	__u32 refused;			/* in: 0; out: enum exo_refused, with EOPNOTSUPP */
 };
 #define EXO_ATTACH_REATTACHED	(1U << 0)
+
+/* Why a device cannot serve. */
+enum exo_refused {
+	EXO_REFUSED_NOT		= 0,
+	EXO_REFUSED_ZONED	= 1,
+	EXO_REFUSED_INTEGRITY	= 2,	/* it keeps metadata with each block */
+	EXO_REFUSED_BLOCK_SIZE	= 3,	/* its logical blocks are over 4096 bytes */
+	EXO_REFUSED_ALIGNMENT	= 4,	/* it wants buffers aligned to more than a block */
+	EXO_REFUSED_NO_SIZE	= 5,	/* it has no blocks, or none that Linux can read */
+};
 
 /*
  * EXO_IOC_GRANT_OPEN: exchange a file descriptor for a grant fd (close-on-exec).

@@ -39,7 +39,7 @@ EXO_ASSERT_AT(exo_attach, volume_id, 24);
 EXO_ASSERT_AT(exo_attach, logical_block_bytes, 28);
 EXO_ASSERT_AT(exo_attach, size_bytes, 32);
 EXO_ASSERT_AT(exo_attach, out_flags, 40);
-EXO_ASSERT_AT(exo_attach, reserved, 44);
+EXO_ASSERT_AT(exo_attach, refused, 44);
 
 EXO_ASSERT_SIZE(exo_grant_open, 64);
 EXO_ASSERT_AT(exo_grant_open, file_fd, 0);
