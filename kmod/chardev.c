@@ -36,15 +36,22 @@ static int info(struct exo_ioctl_call *call)
 							   0) |
 			    (exo_request_direct_allowed() ? EXO_FEATURE_DIRECT_ISSUE : 0),
 		.max_extents = EXO_MAX_EXTENTS,
-		.max_hops = EXO_MAX_HOPS,
+		.max_hops = exo_limit(max_hops),
 		.max_hop_bytes = EXO_MAX_HOP_BYTES,
 		.max_args_bytes = EXO_MAX_ARGS_BYTES,
 		.max_result_bytes = EXO_MAX_RESULT_BYTES,
-		.max_timeout_ms = EXO_MAX_TIMEOUT_MS,
+		.max_timeout_ms = exo_limit(max_timeout_ms),
 		.max_blocks_bytes = EXO_MAX_BLOCKS_BYTES,
 		.max_batch = EXO_MAX_BATCH,
 		.max_fan_out = EXO_MAX_FAN_OUT,
 		.max_slots = EXO_MAX_SLOTS,
+		.default_hops = exo_limit(default_hops),
+		.default_timeout_ms = exo_limit(default_timeout_ms),
+		.max_in_flight = exo_limit(max_in_flight),
+		.default_in_flight = exo_limit(default_in_flight),
+		.max_grants_per_user = exo_limit(max_grants_per_user),
+		.max_grace_ms = exo_limit(max_grace_ms),
+		.drain_timeout_ms = exo_limit(drain_timeout_ms),
 	};
 	return 0;
 }
@@ -56,7 +63,7 @@ static int stats(struct exo_ioctl_call *call)
 }
 
 static const struct exo_ioctl device_ioctls[] = {
-	EXO_IOCTL(EXO_IOC_INFO, sizeof(struct exo_info), info),
+	EXO_IOCTL(EXO_IOC_INFO, offsetof(struct exo_info, default_hops), info),
 	EXO_IOCTL(EXO_IOC_ATTACH, sizeof(struct exo_attach), exo_volume_attach),
 	EXO_IOCTL(EXO_IOC_GRANT_OPEN, offsetof(struct exo_grant_open, weight), exo_grant_open),
 	EXO_IOCTL(EXO_IOC_PROGRAM_FIND, sizeof(struct exo_program_find), exo_program_find),

@@ -220,7 +220,7 @@ static void cut(struct revocation *r)
  */
 static int drain(const struct revocation *r)
 {
-	unsigned long deadline = jiffies + msecs_to_jiffies(EXO_DRAIN_TIMEOUT_MS);
+	unsigned long deadline = jiffies + msecs_to_jiffies(exo_limit(drain_timeout_ms));
 	struct exo_pinned *pin = r->top->pin;
 	struct exo_grant *grant;
 	long left;

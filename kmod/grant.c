@@ -102,7 +102,7 @@ int exo_grant_enter(struct exo_grant *grant)
 		ret = -EKEYREVOKED;
 	else if (grant->expires && time_after_eq(jiffies, grant->expires_at))
 		ret = -EKEYEXPIRED;
-	else if (now > grant->in_flight_limit)
+	else if (now > min(grant->in_flight_limit, exo_limit(max_in_flight)))
 		ret = -EAGAIN;
 	if (ret)
 		exo_grant_leave(grant);
@@ -376,9 +376,9 @@ static int open_checked(struct exo_ioctl_call *call, struct exo_grant_request *r
 	struct exo_grant_open *arg = call->arg;
 	struct exo_grant_terms terms = {
 		.range_start = arg->range_start,
-		.hop_limit = min(arg->hop_limit ?: EXO_DEFAULT_HOPS, EXO_MAX_HOPS),
-		.in_flight_limit = min(arg->in_flight_limit ?: EXO_DEFAULT_IN_FLIGHT,
-				       EXO_MAX_IN_FLIGHT),
+		.hop_limit = min(arg->hop_limit ?: exo_limit(default_hops), exo_limit(max_hops)),
+		.in_flight_limit = min(arg->in_flight_limit ?: exo_limit(default_in_flight),
+				       exo_limit(max_in_flight)),
 		.rights = EXO_RIGHTS_ALL,
 		.weight = min(arg->weight ?: EXO_DEFAULT_WEIGHT, EXO_MAX_WEIGHT),
 		.rate_reads = arg->rate_reads,

@@ -1,7 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Every bound of the module in one place. What a bound protects stands beside it. */
+/*
+ * Every bound of the module in one place. What a bound protects stands beside it. Those marked with
+ * EXO_LIMIT() are module parameters, too (limits.c): the administrator sets them, up to the maximum
+ * here, and they are in force for what begins afterwards.
+ */
 #ifndef EXO_LIMITS_H
 #define EXO_LIMITS_H
+
+#include <linux/compiler.h>
+
+struct exo_limit {
+	unsigned int value;		/* first, so that the parameter's functions find it */
+	unsigned int least;
+	unsigned int most;
+};
+
+#define EXO_LIMIT(_name)	extern struct exo_limit exo_limit_##_name
+
+/* What the limit is now. */
+#define exo_limit(_name)	READ_ONCE(exo_limit_##_name.value)
 
 /* Extents of one pin: 40 MiB of kernel memory, charged to the daemon. */
 #define EXO_MAX_EXTENTS			(1U << 20)
@@ -9,6 +26,8 @@
 /* Blocks of one traversal: with 3 us per block the maximum holds a queue slot for 0.2 s. */
 #define EXO_DEFAULT_HOPS		256U
 #define EXO_MAX_HOPS			65536U
+EXO_LIMIT(default_hops);
+EXO_LIMIT(max_hops);
 
 /*
  * Room for the blocks of one read: 64 KiB that begin at any byte touch one block more. Each read of a
@@ -43,15 +62,22 @@
 /* Traversals of one batch; how many run at once is the grant's limit. */
 #define EXO_MAX_BATCH			4096U
 
+/* How long one traversal may take. */
 #define EXO_DEFAULT_TIMEOUT_MS		1000U
 #define EXO_MAX_TIMEOUT_MS		30000U
+EXO_LIMIT(default_timeout_ms);
+EXO_LIMIT(max_timeout_ms);
 
 /* Concurrent traversals on one grant. */
 #define EXO_DEFAULT_IN_FLIGHT		128U
 #define EXO_MAX_IN_FLIGHT		4096U
+EXO_LIMIT(default_in_flight);
+EXO_LIMIT(max_in_flight);
 
-/* Open grants of one user. */
-#define EXO_MAX_GRANTS_PER_USER		16384U
+/* Open grants of one user; a grant takes less than 1 KiB. */
+#define EXO_DEFAULT_GRANTS_PER_USER	16384U
+#define EXO_MAX_GRANTS_PER_USER		(1U << 20)
+EXO_LIMIT(max_grants_per_user);
 
 /*
  * Memory of traversals in flight on the grants of one user: a part of the machine's, or what the
@@ -114,7 +140,10 @@
 
 /* Revocation: the longest grace period, and how long the drain waits for the device. */
 #define EXO_MAX_GRACE_MS		60000U
-#define EXO_DRAIN_TIMEOUT_MS		60000U
+EXO_LIMIT(max_grace_ms);
+#define EXO_DEFAULT_DRAIN_TIMEOUT_MS	60000U
+#define EXO_MAX_DRAIN_TIMEOUT_MS	600000U
+EXO_LIMIT(drain_timeout_ms);
 
 /*
  * Detaching a program waits this long for its traversals to end by themselves. It holds a lock of

@@ -383,7 +383,7 @@ static int drain(struct exo_pinned *pin)
 	long left;
 
 	left = wait_event_killable_timeout(pin->wait, !busy(pin),
-					   msecs_to_jiffies(EXO_DRAIN_TIMEOUT_MS));
+					   msecs_to_jiffies(exo_limit(drain_timeout_ms)));
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -ETIMEDOUT;

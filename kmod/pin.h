@@ -66,7 +66,7 @@ static inline bool exo_pin_is_cut(const struct exo_pinned *pin)
 /* When holders who were told now are cut, in jiffies. */
 static inline unsigned long exo_pin_grace_deadline(u32 grace_ms)
 {
-	return jiffies + msecs_to_jiffies(min(grace_ms, EXO_MAX_GRACE_MS));
+	return jiffies + msecs_to_jiffies(min(grace_ms, exo_limit(max_grace_ms)));
 }
 
 int exo_pin_register(struct exo_ioctl_call *call);

@@ -231,7 +231,7 @@ static void set_deadline(struct exo_traversal *t, u32 timeout_ms)
 	bool expires = set ? set->expires : t->only->expires;
 	unsigned long expires_at = set ? set->expires_at : t->only->expires_at;
 
-	timeout_ms = min(timeout_ms ?: EXO_DEFAULT_TIMEOUT_MS, EXO_MAX_TIMEOUT_MS);
+	timeout_ms = min(timeout_ms ?: exo_limit(default_timeout_ms), exo_limit(max_timeout_ms));
 	t->deadline = jiffies + msecs_to_jiffies(timeout_ms);
 	if (expires && time_before(expires_at, t->deadline)) {
 		t->deadline = expires_at;
@@ -291,7 +291,8 @@ static struct exo_traversal *create(const struct exo_traverse_request *request)
 	exo_drive_init(t);
 	set_slots(t, request);
 	set_deadline(t, arg->timeout_ms);
-	grants_hops = t->slots.set ? t->slots.set->hop_limit : grant->hop_limit;
+	grants_hops = min(t->slots.set ? t->slots.set->hop_limit : grant->hop_limit,
+			  exo_limit(max_hops));
 	t->program_id = arg->program_id;
 	t->engine = request->engine;
 	t->engine_reason = request->engine_reason;

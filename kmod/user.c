@@ -61,7 +61,7 @@ struct exo_user *exo_user_charge(kuid_t uid)
 	hash_for_each_possible(users, user, entry, __kuid_val(uid)) {
 		if (!uid_eq(user->uid, uid))
 			continue;
-		if (user->grants >= EXO_MAX_GRANTS_PER_USER)
+		if (user->grants >= exo_limit(max_grants_per_user))
 			return ERR_PTR(-EUSERS);
 		user->grants++;
 		user->refs++;

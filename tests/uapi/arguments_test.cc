@@ -33,7 +33,7 @@ struct Command {
 };
 
 const Command kDevice[] = {
-    {"INFO", EXO_IOC_INFO, sizeof(exo_info)},
+    {"INFO", EXO_IOC_INFO, offsetof(exo_info, default_hops), sizeof(exo_info)},
     {"ATTACH", EXO_IOC_ATTACH, sizeof(exo_attach)},
     {"GRANT_OPEN", EXO_IOC_GRANT_OPEN, offsetof(exo_grant_open, weight), sizeof(exo_grant_open)},
     {"PROGRAM_FIND", EXO_IOC_PROGRAM_FIND, sizeof(exo_program_find)},

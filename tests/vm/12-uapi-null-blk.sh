@@ -161,4 +161,13 @@ EXO_TEST_DISPATCH_ONLY=1 uapi -tc="only dispatch*,$dataless"
 dmsetup remove --noudevsync exo_linear
 remove_null_device nullb0
 
+step "dispatch only: device mapper that stops answering for a while"
+null_device nullb0 irqmode=2 completion_nsec=1000000
+dmsetup create --noudevsync exo_suspended --table "0 131072 linear $device 0"
+device=/dev/dm-$(dmsetup info -c --noheadings -o minor exo_suspended)
+wait_until 5 test -b "$device"
+EXO_TEST_DISPATCH_ONLY=1 EXO_TEST_SUSPEND=exo_suspended uapi -ts=drain
+dmsetup remove --noudevsync exo_suspended
+remove_null_device nullb0
+
 unload_module_check

@@ -57,15 +57,24 @@ struct exo_info {
 	__u32 reserved;
 	__u64 features;			/* out: EXO_FEATURE_* */
 	__u32 max_extents;		/* out: extents in one pin */
-	__u32 max_hops;			/* out: highest hop limit */
+	__u32 max_hops;			/* out: highest hop limit, now */
 	__u32 max_hop_bytes;		/* out: largest hop_bytes of a traversal: for 64 KiB at any byte */
 	__u32 max_args_bytes;		/* out: largest argument of a traversal */
 	__u32 max_result_bytes;		/* out: largest result of a traversal */
-	__u32 max_timeout_ms;		/* out: longest time one traversal may take */
+	__u32 max_timeout_ms;		/* out: longest time one traversal may take, now */
 	__u32 max_blocks_bytes;		/* out: largest area for visited blocks */
 	__u32 max_batch;		/* out: traversals in one EXO_GRANT_BATCH */
 	__u32 max_fan_out;		/* out: reads of one traversal at once */
 	__u32 max_slots;		/* out: grants in one set */
+	/* As module parameters of the same names are now, like max_hops and max_timeout_ms. */
+	__u32 default_hops;		/* out: of a grant that does not ask */
+	__u32 default_timeout_ms;	/* out: of a traversal that does not ask */
+	__u32 max_in_flight;		/* out: traversals at once on one grant */
+	__u32 default_in_flight;	/* out: of a grant that does not ask */
+	__u32 max_grants_per_user;	/* out: open ones */
+	__u32 max_grace_ms;		/* out: longest grace of a revocation */
+	__u32 drain_timeout_ms;		/* out: of a revocation's drain, until ETIMEDOUT */
+	__u32 reserved_2;
 };
 
 /*

@@ -16,7 +16,7 @@
 #define EXO_ASSERT_SIZE(type, bytes)	EXO_ASSERT(sizeof(struct type) == (bytes))
 #define EXO_ASSERT_AT(type, member, at)	EXO_ASSERT(__builtin_offsetof(struct type, member) == (at))
 
-EXO_ASSERT_SIZE(exo_info, 56);
+EXO_ASSERT_SIZE(exo_info, 88);
 EXO_ASSERT_AT(exo_info, abi_version, 0);
 EXO_ASSERT_AT(exo_info, reserved, 4);
 EXO_ASSERT_AT(exo_info, features, 8);
@@ -30,6 +30,14 @@ EXO_ASSERT_AT(exo_info, max_blocks_bytes, 40);
 EXO_ASSERT_AT(exo_info, max_batch, 44);
 EXO_ASSERT_AT(exo_info, max_fan_out, 48);
 EXO_ASSERT_AT(exo_info, max_slots, 52);
+EXO_ASSERT_AT(exo_info, default_hops, 56);
+EXO_ASSERT_AT(exo_info, default_timeout_ms, 60);
+EXO_ASSERT_AT(exo_info, max_in_flight, 64);
+EXO_ASSERT_AT(exo_info, default_in_flight, 68);
+EXO_ASSERT_AT(exo_info, max_grants_per_user, 72);
+EXO_ASSERT_AT(exo_info, max_grace_ms, 76);
+EXO_ASSERT_AT(exo_info, drain_timeout_ms, 80);
+EXO_ASSERT_AT(exo_info, reserved_2, 84);
 
 EXO_ASSERT_SIZE(exo_attach, 48);
 EXO_ASSERT_AT(exo_attach, device_fd, 0);
