@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What each user has: open grants, bounded by max_grants_per_user, and memory of traversals in flight on them. The kernel charges that
- * memory to a cgroup, too, but most have no limit; and what a process has allocated in the kernel is
+ * What each user has: open grants, bounded by max_grants_per_user, and memory of traversals in flight
+ * on them. The kernel charges that memory to a cgroup, too, but most have no limit; and what a process has allocated in the kernel is
  * nothing that the OOM killer would judge it by.
  *
  * Lifetime: referenced by the user's grants, open or not.

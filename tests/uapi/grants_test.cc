@@ -2,10 +2,12 @@
 // Who gets a grant and who does not; what revocation does to those who have one.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,6 +179,101 @@ TEST_CASE("a grant fd closes on exec and travels over a socket") {
     Run r = run(received, act.id(), test_act_args{});
     CHECK(r.error == 0);
     CHECK(r.outcome.cause == EXO_END_DONE);
+}
+
+TEST_CASE("a grant lives on in a program that was started with it, when its opener has gone") {
+    Rig rig;
+    const Program& act = shared_program("test_act");
+    int in[2], out[2], told[2];
+    REQUIRE(pipe2(in, O_CLOEXEC) == 0);
+    REQUIRE(pipe2(out, O_CLOEXEC) == 0);
+    REQUIRE(pipe2(told, O_CLOEXEC) == 0);
+    Fd in_read(in[0]), in_write(in[1]), out_read(out[0]), out_write(out[1]);
+    Fd told_read(told[0]), told_write(told[1]);
+
+    pid_t opener = fork();
+    REQUIRE(opener >= 0);
+    if (opener == 0) {
+        rig.grant.reset();  // or it would be open until the program is started
+        exo_grant_open request = {};
+        request.file_fd = rig.file.get();
+        int fd = call(open_exo(), EXO_IOC_GRANT_OPEN, &request);
+        bool good =
+            fd >= 0 && fcntl(fd, F_SETFD, 0) == 0 &&
+            write(told[1], &request.grant_id, sizeof(request.grant_id)) == sizeof(request.grant_id);
+        if (good && fork() == 0) {
+            dup2(in[0], STDIN_FILENO);
+            dup2(out[1], STDOUT_FILENO);
+            execl("/proc/self/exe", "exo_uapi_test", "--traverse", std::to_string(fd).c_str(),
+                  std::to_string(act.id()).c_str(), nullptr);
+            _exit(1);
+        }
+        _exit(good ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(opener, &status, 0) == opener);
+    REQUIRE(status == 0);
+    uint64_t id = 0;
+    REQUIRE(read(told_read.get(), &id, sizeof(id)) == sizeof(id));
+    rig.grant.reset();
+
+    // Nobody but the new program has it, and its record is the opener's.
+    exo_grant_entry entry = {};
+    exo_list list = {};
+    list.kind = EXO_LIST_GRANTS;
+    list.entry_bytes = sizeof(entry);
+    list.buffer = reinterpret_cast<uint64_t>(&entry);
+    list.buffer_bytes = sizeof(entry);
+    REQUIRE(call(open_exo(), EXO_IOC_LIST, &list) == 0);
+    REQUIRE(list.count == 1);
+    CHECK(entry.grant_id == id);
+    CHECK(entry.uid == getuid());
+    CHECK(entry.pid == 0);
+    CHECK(std::string(entry.comm).rfind("exo_uapi", 0) == 0);
+    CHECK(entry.traversals == 0);
+
+    REQUIRE(write(in_write.get(), "x", 1) == 1);
+    out_write.reset();
+    std::string answer(64, 0);
+    ssize_t bytes = read(out_read.get(), answer.data(), answer.size());
+    REQUIRE(bytes > 0);
+    answer.resize(static_cast<size_t>(bytes));
+    CHECK(answer == "0 0");  // no error, EXO_END_DONE
+    for (int i = 0; i < 500 && stats().grants; i++) {
+        std::this_thread::sleep_for(10ms);
+    }
+    CHECK(stats().grants == 0);
+}
+
+TEST_CASE("a grant that is sent to another user's process is good there, and still its opener's") {
+    Rig rig;
+    const Program& act = shared_program("test_act");
+    int pair[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    Fd left(pair[0]), right(pair[1]);
+    const pid_t opener = getpid();
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        // What it had by being forked must not be what it uses.
+        rig.grant.reset();
+        int bad =
+            setgroups(0, nullptr) || setresgid(3000, 3000, 3000) || setresuid(3000, 3000, 3000);
+        char kind = 0;
+        Fd grant(receive_fd(right.get(), &kind));
+        bad |= (!grant || kind != 'g') << 1;
+        Run r = run(grant, act.id(), test_act_args{});
+        bad |= (r.error || r.outcome.cause != EXO_END_DONE) << 2;
+        exo_grant_entry entry = {};
+        bad |= (call(grant, EXO_GRANT_INFO, &entry) != 0) << 3;
+        bad |= (entry.uid != 0 || entry.pid != static_cast<uint32_t>(opener)) << 4;
+        bad |= (entry.traversals != 1) << 5;
+        _exit(bad);
+    }
+    REQUIRE(send_fd(left.get(), rig.grant.get(), 'g') == 0);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 TEST_CASE("revocation: told, given time, cut") {

@@ -64,6 +64,10 @@ std::string device_path() {
     return path ? path : "/dev/nvme0n1";
 }
 
+bool on_nvme() {
+    return device_path().starts_with("/dev/nvme") && !std::getenv("EXO_TEST_DISPATCH_ONLY");
+}
+
 Fd open_path(const std::string& path, int flags) {
     return Fd(open(path.c_str(), flags | O_CLOEXEC));
 }

@@ -56,6 +56,9 @@ int call(const Fd& fd, unsigned long command, T* argument) {
 
 // EXO_TEST_DEVICE, or the first NVMe drive.
 std::string device_path();
+// An NVMe drive by itself, which has all that a device can have: what is not possible there is a
+// failure.
+bool on_nvme();
 Fd open_path(const std::string& path, int flags);
 Fd open_exo();
 

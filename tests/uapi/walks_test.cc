@@ -95,8 +95,7 @@ bool by_ring(const Rig& rig, std::vector<Walk>& walks) {
 bool direct_expected() {
     exo_info info = {};
     REQUIRE(call(open_exo(), EXO_IOC_INFO, &info) == 0);
-    return info.features & EXO_FEATURE_DIRECT_ISSUE &&
-           device_path().find("nvme") != std::string::npos;
+    return info.features & EXO_FEATURE_DIRECT_ISSUE && on_nvme();
 }
 
 }  // namespace

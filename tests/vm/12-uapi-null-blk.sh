@@ -111,7 +111,7 @@ modprobe loop
 truncate -s 64M /tmp/loop.img
 device=$(losetup --find --show /tmp/loop.img)
 EXO_TEST_NEVER_DIRECT=1 uapi -tc="a chain*,many more*,killed*"
-uapi -ts=ring-care
+uapi -ts=fan-out,sets,reads,ring-care,closing
 
 step "dispatch only: request-based device mapper, here on that loop device"
 modprobe -a dm-multipath dm-round-robin
@@ -140,6 +140,34 @@ other=$device
 null_device nullb0 irqmode=2 completion_nsec=20000 memory_backed=1
 EXO_TEST_OTHER_DEVICE=$other EXO_TEST_OTHER_DISPATCH_ONLY=1 uapi -tc="a set over two devices*"
 remove_null_device nullb0
+
+md_on_two_devices() {
+    local md=/sys/block/md_exo/md part
+    null_device nullb0 irqmode=2 memory_backed=1
+    null_device nullb1 irqmode=2 memory_backed=1
+    echo md_exo >/sys/module/md_mod/parameters/new_array
+    wait_until 5 test -d $md
+    echo none >$md/metadata_version
+    echo raid0 >$md/level
+    echo 2 >$md/raid_disks
+    echo 65536 >$md/chunk_size
+    for part in 0 1; do
+        cat /sys/block/nullb$part/dev >$md/new_dev
+        echo $((64 * 1024)) >$md/dev-nullb$part/size
+        echo $part >$md/dev-nullb$part/slot
+    done
+    echo clean >$md/array_state
+    device=/dev/md_exo
+    wait_until 5 test -b "$device"
+    EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,reads,batch,uring,closing
+    echo clear >$md/array_state
+    remove_null_device nullb0
+    remove_null_device nullb1
+}
+
+step "dispatch only: md, two devices as one"
+modprobe raid0
+md_on_two_devices
 
 step "dispatch only: a bad block"
 dmsetup create --noudevsync exo_bad <<'EOF'

@@ -63,6 +63,58 @@ exec 6>&-
 wait
 wait_until 5 truncate -s 0 $MNT/f
 
+step "an inode number that is used again: not while the file is open, and then for another generation"
+# handle save FILE PATH | handle open FILE: as an NFS server, or whoever else keeps a file without having it open
+handle() {
+    python3 - "$@" <<'EOF'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+what, file = sys.argv[1:3]
+handle, mount_id = ctypes.create_string_buffer(136), ctypes.c_int()
+if what == "save":
+    ctypes.c_uint.from_buffer(handle).value = 128
+    failed = libc.name_to_handle_at(-100, sys.argv[3].encode(), handle, ctypes.byref(mount_id), 0)
+    open(file, "wb").write(handle.raw)
+else:
+    handle.raw = open(file, "rb").read()
+    mount = os.open(os.environ["MNT"], os.O_RDONLY)
+    failed = libc.open_by_handle_at(mount, handle, os.O_RDONLY) < 0
+if failed:
+    sys.exit(os.strerror(ctypes.get_errno()))
+EOF
+}
+cp data $MNT/old
+read -r ino generation _ < <(exo_pin_tool info $MNT/old)
+handle save stale $MNT/old
+handle open stale
+exec 7<$MNT/old
+rm $MNT/old
+for i in {1..20}; do
+    : >"$MNT/meanwhile$i"
+    [ "$(stat -c %i "$MNT/meanwhile$i")" != "$ino" ] || die "inode $ino is used again while it is open"
+done
+expect_fail ENODATA exo_pin_tool grant /proc/self/fd/7
+exec 7<&-
+used_again() {
+    rm -f $MNT/new
+    cp data $MNT/new
+    [ "$(stat -c %i $MNT/new)" = "$ino" ]
+}
+wait_until 20 used_again
+read -r again another _ < <(exo_pin_tool info $MNT/new)
+expect_equal "$again" "$ino" "inode number"
+[ "$another" != "$generation" ] || die "inode $ino came back with generation $generation"
+exo_pin_tool pin $MNT/new
+expect_fail "Stale file handle" handle open stale
+handle save fresh $MNT/new
+handle open fresh
+exo_pin_tool grant $MNT/new <hold >holder3 &
+exec 6>hold
+wait_until 5 grep -q open holder3
+exec 6>&-
+wait
+exo_pin_tool unpin $MNT/new 0
+
 step "persistent pins survive umount and mount"
 cp data $MNT/p
 exo_pin_tool pin $MNT/p

@@ -31,7 +31,7 @@ kmod | unpacked kernels: dependencies of modules
 qemu-system-x86 | runs the virtual machine
 busybox-static cpio xz-utils zstd | its first file system
 util-linux procps e2fsprogs | mounting, processes and a file system to compare with
-dmsetup | a stacked device, which exo must refuse
+dmsetup | stacked devices
 # Test and check
 fio attr acl | exercise the file system
 fuse2fs bindfs python3 | file systems to compare with, and what runs the comparison

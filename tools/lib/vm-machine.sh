@@ -64,7 +64,7 @@ add_backing() {
     qemu_drives+=(-drive "file=$run/$1.img,if=none,id=$1,format=raw,cache=unsafe,discard=unmap")
 }
 
-# Those that few tests want. Without a subsystem, so that none is behind a multipath head.
+# Those that few tests want.
 make_more_drives() {
     local i
     for i in "${!namespaces[@]}"; do
@@ -77,16 +77,6 @@ make_more_drives() {
     if [ -n "$virtio_drive" ]; then
         add_backing virtio
         qemu_drives+=(-device "virtio-blk-pci,drive=virtio")
-    fi
-    # By the slot's own interrupts, as in hardware; ACPI would ask the driver first.
-    if [ -n "$hot_plug" ]; then
-        add_backing pluggable
-        qemu_drives+=(
-            -global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
-            -device "pcie-root-port,id=exo-slot,chassis=1"
-            -device "nvme,id=nvme-pluggable,serial=pluggable,bus=exo-slot"
-            -device "nvme-ns,drive=pluggable,bus=nvme-pluggable"
-        )
     fi
 }
 
