@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Hands out less than it has, as an application would: derives a narrow grant, puts grants into a
-// set, takes the derived one back. Usage: exo_hand_out FILE PROGRAM, where FILE is pinned and
-// PROGRAM the name of one that reads on at a stride (tests/bpf/test_stride.bpf.c), attached.
+// set, takes the derived one back. Usage: exo_hand_out FILE PROGRAM [COMMAND], where FILE is pinned
+// and PROGRAM the name of one that reads on at a stride (tests/bpf/test_stride.bpf.c), attached;
+// COMMAND is run while a derived grant is open, with its number and its parent's as arguments.
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -68,7 +69,7 @@ void ask_for_more(const exo::File& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) die("usage: exo_hand_out FILE PROGRAM");
+    if (argc != 3 && argc != 4) die("usage: exo_hand_out FILE PROGRAM [COMMAND]");
     exo::File file = must(exo::File::open(argv[1]));
     exo::Grant whole = must(exo::Grant::open(file));
     uint32_t program = must(exo::Program::find(argv[2]));
@@ -83,6 +84,18 @@ int main(int argc, char** argv) {
     expect(must(stride(narrow, program, 0, 1)).cause == EXO_END_OUT_OF_RANGE,
            "more than its range is read");
     expect_error(narrow.derive(terms), EACCES, "deriving from one that may not");
+    if (argc == 4) {
+        exo_grant_derive bound = terms;
+        bound.program_id = program;
+        bound.in_flight_limit = 3;
+        bound.expires_ms = 3600 * 1000;
+        const exo::Grant kept = must(whole.derive(bound));
+        const exo_grant_entry child = must(kept.info());
+        const std::string line = std::string(argv[3]) + " " + std::to_string(child.grant_id) + " " +
+                                 std::to_string(child.parent_id);
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread
+        expect(std::system(line.c_str()) == 0, "the command failed");
+    }
     terms.range_len = uint64_t{1} << 40;
     expect_error(whole.derive(terms), ERANGE, "deriving more than there is");
 

@@ -97,10 +97,33 @@ exo audit >"$TMPDIR/audit"
 grep -q grant-revoke "$TMPDIR/audit" || die "the audit trail does not know"
 echo "can be written again" >>$MNT/index
 
-step "weaker grants are handed out, put into a set, and taken back"
+step "weaker grants are handed out, listed with what they may do and whose they are, put into a set, and taken back"
 exo pin $MNT/index
 exo prog load "$EXO_BUILD/tests/bpf/test_stride.bpf.o"
-"$EXO_BUILD/tests/exo_hand_out" $MNT/index test_stride
+cat >"$TMPDIR/listed" <<'END'
+#!/bin/bash
+# listed CHILD PARENT
+set -euo pipefail
+exo --json grants | tr -d '\n' | sed 's/}, */}\n/g' >"$TMPDIR/grants"
+exo grants
+child=$(grep "\"id\": $1," "$TMPDIR/grants")
+for member in "\"parent\": $2," '"rights": "traverse",' '"program": "test_stride",' '"in_flight_limit": 3,' \
+    '"range_start": 4096,' '"range_len": 16384,'; do
+    grep -qF "$member" <<<"$child"
+done
+grep -q '"expires": "20' <<<"$child"
+parent=$(grep "\"id\": $2," "$TMPDIR/grants")
+for member in '"parent": null,' '"rights": "traverse,blocks,derive",' '"program": "any",' '"expires": null,'; do
+    grep -qF "$member" <<<"$parent"
+done
+# The same for people.
+exo grants >"$TMPDIR/table"
+for heading in PARENT RIGHTS PROGRAM EXPIRES 'AT ONCE'; do grep -q "$heading" "$TMPDIR/table"; done
+grep -Eq "^ *$1 +$2 .* traverse +test_stride +20" "$TMPDIR/table"
+grep -Eq "^ *$2 +- .* traverse,blocks,derive +any +- " "$TMPDIR/table"
+END
+chmod +x "$TMPDIR/listed"
+"$EXO_BUILD/tests/exo_hand_out" $MNT/index test_stride "$TMPDIR/listed"
 exo prog unload test_stride
 
 step "an administrator takes a grant back by its number"
