@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Lookups on all CPUs take the lock that tenants share no more than once in a jiffy while one tenant is
+# alone, and for each read only while two are active or a rate is to be kept.
+# time-limit: 120
+. "$EXO_TOP/tests/vm/lib.sh"
+need_module
+need_commands exo mkfs.exo mount.exo
+
+tracing=/sys/kernel/tracing
+[ -e $tracing/events ] || mount -t tracefs tracefs $tracing || skip "the kernel has no tracefs"
+[ -e $tracing/kprobe_events ] || skip "the kernel cannot probe functions"
+clean_up_lookups_at_exit
+
+fresh_fs "$DRIVE"
+keys=$((20000 / EXO_TIME_SCALE))
+seq -f 'key %.0f' $keys | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
+cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
+exo index build -o $MNT/index "$TMPDIR/tsv"
+exo pin $MNT/index
+exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
+
+echo 'p:exo_turns exo:exo_fair_ask_slow' >$tracing/kprobe_events
+echo 1 >$tracing/events/kprobes/exo_turns/enable
+
+# turns: taken so far with the volume's lock
+turns() {
+    awk '$1 == "exo_turns" { print $2 }' $tracing/kprobe_profile
+}
+
+# look_up_and_count NAME [WRAPPER]: sets hops and taken
+look_up_and_count() {
+    local name=$1 before
+    shift
+    before=$(turns)
+    "$@" exo --json lookup --engine completion --keys "$TMPDIR/keys" --jobs "$(nproc)" $MNT/index \
+        >"$TMPDIR/totals"
+    taken=$(($(turns) - before))
+    hops=$(sed -n 's/.*"hops": \([0-9]*\).*/\1/p' "$TMPDIR/totals")
+    echo "$name: $hops reads, $taken turns by the lock"
+}
+
+step "a tenant that is alone"
+look_up_and_count "alone"
+[ $((taken * 10)) -lt "$hops" ] || die "it took the lock for $taken of $hops reads"
+
+step "two that are active"
+while :; do
+    as_nobody exo lookup --engine completion --keys "$TMPDIR/keys" $MNT/index >/dev/null || break
+done &
+neighbour=$!
+wait_until 10 traversals_in_flight
+look_up_and_count "with a neighbour"
+kill $neighbour
+wait $neighbour 2>/dev/null || true
+wait_until 10 no_traversals_in_flight
+[ $((taken * 2)) -gt "$hops" ] || die "it took the lock for $taken of $hops reads only"
+
+echo 0 >$tracing/events/kprobes/exo_turns/enable
+echo >$tracing/kprobe_events
+exo unpin $MNT/index
+exo prog unload btree_lookup
+umount $MNT
+unload_module_check
