@@ -116,6 +116,19 @@ static __always_inline bool exo_reissue_possible_now(const struct exo_volume *vo
 	       !exo_reissue_wanted(volume, rq, polled) && exo_reissue_is_ours_alone(rq);
 }
 
+/*
+ * Now, as the block layer will tell it when the read completes. While a task has a plug, the clock
+ * that it charges by stands still; a read that completes within its submission, and began by another
+ * clock, would have taken less than no time.
+ */
+static __always_inline u64 exo_reissue_time(void)
+{
+	const struct blk_plug *plug = current->plug;
+	u64 stopped = unlikely(plug) && in_task() ? READ_ONCE(plug->cur_ktime) : 0;
+
+	return stopped ?: ktime_get_ns();
+}
+
 /* Takes back what the read before has left in the request, and starts its time anew. */
 static __always_inline void exo_reissue_reset(const struct exo_read *r, struct request *rq)
 {
@@ -132,7 +145,7 @@ static __always_inline void exo_reissue_reset(const struct exo_read *r, struct r
 		rq->rq_flags |= RQF_DONTPREP;
 
 	if (rq->rq_flags & (RQF_IO_STAT | RQF_STATS)) {
-		now = ktime_get_ns();
+		now = exo_reissue_time();
 		rq->start_time_ns = now;
 #ifdef CONFIG_BLK_RQ_ALLOC_TIME
 		if (rq->alloc_time_ns)
