@@ -7,7 +7,9 @@
 #ifndef EXO_LIMITS_H
 #define EXO_LIMITS_H
 
+#ifdef __KERNEL__ /* else a test on the host, which takes the numbers only */
 #include <linux/compiler.h>
+#endif
 
 struct exo_limit {
 	unsigned int value;		/* first, so that the parameter's functions find it */
