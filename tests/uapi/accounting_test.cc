@@ -196,6 +196,15 @@ class Group {
 
 TEST_SUITE_BEGIN("accounting");
 
+// A scheduler merges bios that lie side by side, and Linux counts a request that its driver had no
+// room for as one more, of no sectors.
+bool counts_reads() {
+    std::ifstream file("/sys/class/block/" + device_path().substr(5) + "/queue/scheduler");
+    std::string schedulers;
+    return !std::getline(file, schedulers) || schedulers == "none" ||
+           schedulers.find("[none]") != std::string::npos;
+}
+
 TEST_CASE("block statistics count every read, by every engine and way, and none stays in flight") {
     Rig rig(64 * 4096);
     bool kept = true;
@@ -209,7 +218,9 @@ TEST_CASE("block statistics count every read, by every engine and way, and none 
         auto after = disk_numbers("stat", 11);
         kept = kept && after[0] != before[0];
         if (kept) {
-            CHECK(after[0] - before[0] == 1000);      // reads
+            if (counts_reads()) {
+                CHECK(after[0] - before[0] == 1000);
+            }
             CHECK(after[2] - before[2] == 1000 * 8);  // sectors
             CHECK(after[8] == 0);                     // in flight
             // Time in reads is that of each read, not since the traversal began.

@@ -10,12 +10,24 @@ need_commands exo mkfs.exo mount.exo
 tracing=/sys/kernel/tracing
 [ -e $tracing/events ] || mount -t tracefs tracefs $tracing || skip "the kernel has no tracefs"
 [ -e $tracing/kprobe_events ] || skip "the kernel cannot probe functions"
-clean_up_lookups_at_exit
+
+# What is left must not make the next test fail, too.
+neighbour=
+clean_up() {
+    [ -z "$neighbour" ] || kill "$neighbour" 2>/dev/null || true
+    echo 0 2>/dev/null >$tracing/events/kprobes/exo_turns/enable || true
+    echo 2>/dev/null >$tracing/kprobe_events || true
+    if mountpoint -q $MNT; then
+        exo prog unload btree_lookup >/dev/null 2>&1 || true
+        umount $MNT || true
+    fi
+}
+trap clean_up EXIT
 
 fresh_fs "$DRIVE"
 keys=$((20000 / EXO_TIME_SCALE))
 seq -f 'key %.0f' $keys | sed 's/\(.*\)/\1\tvalue of \1/' >"$TMPDIR/tsv"
-cut -f1 "$TMPDIR/tsv" >"$TMPDIR/keys"
+cut -f1 "$TMPDIR/tsv" >$MNT/keys  # for everybody to read
 exo index build -o $MNT/index "$TMPDIR/tsv"
 exo pin $MNT/index
 exo prog load "$EXO_BUILD/bpf/btree_lookup.bpf.o"
@@ -33,7 +45,7 @@ look_up_and_count() {
     local name=$1 before
     shift
     before=$(turns)
-    "$@" exo --json lookup --engine completion --keys "$TMPDIR/keys" --jobs "$(nproc)" $MNT/index \
+    "$@" exo --json lookup --engine completion --keys $MNT/keys --jobs "$(nproc)" $MNT/index \
         >"$TMPDIR/totals"
     taken=$(($(turns) - before))
     hops=$(sed -n 's/.*"hops": \([0-9]*\).*/\1/p' "$TMPDIR/totals")
@@ -46,19 +58,20 @@ look_up_and_count "alone"
 
 step "two that are active"
 while :; do
-    as_nobody exo lookup --engine completion --keys "$TMPDIR/keys" $MNT/index >/dev/null || break
+    as_nobody exo lookup --engine completion --keys $MNT/keys $MNT/index >/dev/null || break
 done &
 neighbour=$!
 wait_until 10 traversals_in_flight
 look_up_and_count "with a neighbour"
 kill $neighbour
 wait $neighbour 2>/dev/null || true
+neighbour=
 wait_until 10 no_traversals_in_flight
 [ $((taken * 2)) -gt "$hops" ] || die "it took the lock for $taken of $hops reads only"
 
-echo 0 >$tracing/events/kprobes/exo_turns/enable
-echo >$tracing/kprobe_events
 exo unpin $MNT/index
 exo prog unload btree_lookup
 umount $MNT
+echo 0 >$tracing/events/kprobes/exo_turns/enable
+echo >$tracing/kprobe_events
 unload_module_check
