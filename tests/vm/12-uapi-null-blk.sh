@@ -3,7 +3,7 @@
 # Drivers that complete inside the submission, in a softirq and in a timer interrupt; that sleep while they
 # issue; that fail reads; that have no poll queues; that have no hardware queue at all; and devices that must
 # be refused.
-# time-limit: 600
+# time-limit: 900
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module
