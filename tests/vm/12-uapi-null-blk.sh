@@ -156,7 +156,7 @@ md_on_two_devices() {
         echo $((64 * 1024)) >$md/dev-nullb$part/size
         echo $part >$md/dev-nullb$part/slot
     done
-    echo clean >$md/array_state
+    echo active >$md/array_state
     device=/dev/md_exo
     wait_until 5 test -b "$device"
     EXO_TEST_DISPATCH_ONLY=1 uapi -ts=traversal,fan-out,reads,batch,uring,closing
