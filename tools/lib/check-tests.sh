@@ -118,7 +118,7 @@ stage_vm() {
     if [ ! -e "$EXO_TOP/kmod/Kbuild" ]; then
         options+=(--no-module)
     fi
-    "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 1800 --keep-log "$build/check/kernel.log" \
+    "$EXO_TOP/tools/vm/run" --build-dir "$build" --timeout 2700 --keep-log "$build/check/kernel.log" \
         "${options[@]}" --tests "${patterns[@]}" 2>&1 | tee "$output" || status=$?
     # Devices of other kinds, in a machine of their own.
     if [ ${#patterns[@]} -eq 0 ] && [ -e "$EXO_TOP/kmod/Kbuild" ]; then
