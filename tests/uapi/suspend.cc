@@ -92,7 +92,7 @@ TEST_CASE("suspended and woken up under load: nothing is lost, and nothing waits
     REQUIRE(grant.error == 0);
     shared_program("test_guard");
     Fd exo = open_exo();
-    Load load(rig.grant, tree, 20000);
+    Load load(rig.grant, tree, 30000);
     REQUIRE(load.goes_on());
     REQUIRE(mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
 
