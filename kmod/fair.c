@@ -4,8 +4,9 @@
  * may.
  *
  * Where a turn is: nowhere; waiting for a rate (turn->rate), or for reads of its cgroup that are held
- * back (turn->parked); in line (in its tenant's tree); or given. It moves on under fair->lock only. From the moment it waits it is driven by nobody;
- * whoever takes it out calls exo_fair_go() once, after the lock.
+ * back (turn->parked); in line (in its tenant's tree); or given. It moves on under fair->lock only.
+ * From the moment it waits it is driven by nobody; whoever takes it out calls exo_fair_go() once,
+ * after the lock.
  */
 #include <linux/blk-mq.h>
 #include <linux/cleanup.h>

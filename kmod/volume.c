@@ -327,8 +327,7 @@ static int publish(struct exo_volume *volume)
  * Opening may take as long as the device likes, so others are not kept waiting for it. Nobody has
  * attached the same device meanwhile: it is opened exclusively.
  */
-static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id,
-					 u32 *refused)
+static struct exo_volume *volume_create(dev_t dev, const u8 *uuid, u32 id, u32 *refused)
 {
 	struct exo_volume *volume;
 	int ret;
