@@ -109,9 +109,19 @@ static unsigned long rest(struct exo_watcher *w, u64 spent_ns)
 	return nsecs_to_jiffies(max(EXO_POLL_FOR_NS, spent_ns * EXO_WATCH_REST));
 }
 
+/*
+ * A worker that had to wait for the CPU has not spent that time, and owes no rest for it. The
+ * scheduler counts at ticks and when it switches, hence the one that may be missing.
+ */
+static u64 cpu_time(u64 passed_ns, u64 ran_before_ns)
+{
+	return min(passed_ns, READ_ONCE(current->se.sum_exec_runtime) - ran_before_ns + TICK_NSEC);
+}
+
 static void look_work(struct work_struct *work)
 {
 	struct exo_watcher *w = container_of(to_delayed_work(work), struct exo_watcher, look);
+	u64 ran_before = READ_ONCE(current->se.sum_exec_runtime);
 	u64 begun = ktime_get_ns(), spent = 0;
 	struct exo_traversal *t;
 
@@ -131,7 +141,7 @@ static void look_work(struct work_struct *work)
 	}
 
 	if (!is_idle(w))
-		queue_delayed_work(watchers, &w->look, rest(w, spent));
+		queue_delayed_work(watchers, &w->look, rest(w, cpu_time(spent, ran_before)));
 	spin_unlock(&w->lock);
 }
 
