@@ -20,18 +20,29 @@ stage_debug-kernel() {
     echo "$folder" >"$module/kernel"
 }
 
-# run_debug NAME OPTION...: the tests, with the options of tools/vm/run.
-run_debug() {
-    local name=$1 status=0 output=$build/check/$1.out module
+# debug_machine NAME OPTION...: a machine with that kernel; NAME is the log's.
+debug_machine() {
+    local name=$1 module
     module=$(debug_module)
     shift
-    # An emulated CPU may not run for long while others use the machine.
+    # An emulated CPU may not run for long while others use the machine; its clock is right all the same.
     "$EXO_TOP/tools/vm/run" --kernel "$(cat "$module/kernel")" --build-dir "$build" \
-        --module "$module/exo.ko" --memory 4G --time-scale "$debug_time_scale" --timeout 14400 \
-        --append "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60" \
-        --keep-log "$build/check/$name-kernel.log" "$@" --tests "${patterns[@]}" 2>&1 |
-        tee "$output" || status=$?
+        --module "$module/exo.ko" --memory 4G --time-scale "$debug_time_scale" \
+        --append "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 tsc=reliable" \
+        --keep-log "$build/check/$name-kernel.log" "$@"
+}
+
+# run_debug NAME OPTION...: the tests, with the options of tools/vm/run.
+run_debug() {
+    local name=$1 status=0 output=$build/check/$1.out
+    shift
+    debug_machine "$name" --timeout 14400 "$@" --tests "${patterns[@]}" 2>&1 | tee "$output" || status=$?
     counts_of vm "$output" || status=1
+    # It ends the machine, so it has one of its own.
+    if [ ${#patterns[@]} -eq 0 ]; then
+        debug_machine "$name-suspend" --timeout 1600 "$@" -- \
+            "$build/tests/uapi/exo_uapi_suspend" || status=1
+    fi
     return "$status"
 }
 
