@@ -15,7 +15,7 @@
 u64 exo_window_ticks __ro_after_init;	/* 0 = not known yet */
 
 static unsigned int step_budget_us = EXO_DEFAULT_STEP_BUDGET_US;
-static u64 step_ticks = U64_MAX;	/* the same, as the clock counts it */
+static u64 step_ticks __read_mostly = U64_MAX;	/* the same, as the clock counts it */
 
 static int set_step_budget_us(const char *text, const struct kernel_param *param)
 {
@@ -43,46 +43,62 @@ static bool any_is_slow __read_mostly;	/* or was */
 
 DEFINE_PER_CPU(bool, exo_budget_slow_step);
 
+/* For the rest of the window, or until another tenant comes. */
+static void set_share(const struct exo_window *window, struct exo_tenant_cpu *cpu)
+{
+	cpu->share = (window->share * cpu->weight) >> EXO_SHARE_SHIFT;
+}
+
 /* Begins a new window of this CPU, or opens the tenant's books in the current one. */
-static noinline void turn_page(struct exo_window *window, struct exo_tenant_cpu *cpu, u64 now)
+static noinline void turn_page(struct exo_window *window, const struct exo_tenant *tenant,
+			       struct exo_tenant_cpu *cpu, u64 now)
 {
 	u64 passed;
 
 	window->last = NULL;
 	if (now - window->start >= exo_window_ticks) {
-		window->before = now - window->start < 2 * exo_window_ticks ? window->tenants : 0;
-		window->tenants = 0;
+		window->before = now - window->start < 2 * exo_window_ticks ? window->weights : 0;
+		window->weights = 0;
 		window->spent = 0;
 		window->start = now;
 	}
 	if (cpu->window_start == window->start)
 		return;
+	if (cpu->over && now - cpu->over_at >= EXO_INTERRUPT_DEBT_WINDOWS * exo_window_ticks)
+		cpu->over = 0;
+	cpu->weight = READ_ONCE(tenant->weight);
+	window->weights += cpu->weight;
+	window->share = div_u64(budget_ticks << EXO_SHARE_SHIFT,
+				max(window->weights, window->before));
+	set_share(window, cpu);
 	/* What was overspent is paid back by the windows that have passed since. */
 	passed = div64_u64(window->start - cpu->window_start, exo_window_ticks);
 	if (passed >= EXO_INTERRUPT_DEBT_WINDOWS)
 		cpu->spent = 0;
-	else
-		cpu->spent -= min(cpu->spent, passed * budget_ticks);
+	/* A virtual machine may have stood still meanwhile; so much it may take to forget that. */
+	cpu->spent = min(cpu->spent, EXO_INTERRUPT_DEBT_WINDOWS * cpu->share);
+	cpu->spent -= min(cpu->spent, passed * cpu->share);
 	cpu->window_start = window->start;
-	window->tenants++;
-	window->share = budget_ticks / max(window->tenants, window->before);
 }
 
-static struct exo_window *open_window(struct exo_tenant_cpu *cpu, u64 now)
+static struct exo_window *open_window(const struct exo_tenant *tenant, struct exo_tenant_cpu *cpu,
+				      u64 now)
 {
 	struct exo_window *window = this_cpu_ptr(&exo_windows);
 
 	if (unlikely(now - window->start >= exo_window_ticks || cpu->window_start != window->start))
-		turn_page(window, cpu, now);
+		turn_page(window, tenant, cpu, now);
+	else
+		set_share(window, cpu);
 	return window;
 }
 
 static bool is_open(const struct exo_window *window, const struct exo_tenant_cpu *cpu)
 {
-	return cpu->spent < window->share && window->spent < most_ticks;
+	return cpu->spent < cpu->share && window->spent < most_ticks;
 }
 
-static atomic_t *heat_of(struct exo_tenant *tenant, u32 program_id)
+static __always_inline atomic_t *heat_of(struct exo_tenant *tenant, u32 program_id)
 {
 	return &tenant->heat[program_id % ARRAY_SIZE(tenant->heat)];
 }
@@ -116,7 +132,9 @@ bool exo_budget_enter(const struct exo_stay *stay)
 	struct exo_tenant_cpu *cpu = this_cpu_ptr(stay->tenant->cpu);
 	const struct exo_program *program = stay->program;
 
-	if (!is_open(open_window(cpu, stay->begun), cpu))
+	if (!is_open(open_window(stay->tenant, cpu, stay->begun), cpu))
+		return false;
+	if (unlikely(cpu->over == program->id))
 		return false;
 	return likely(!READ_ONCE(any_is_slow)) ||
 	       !(is_hot(stay->tenant, program->id) || this_cpu_read(program->counters->busy));
@@ -126,17 +144,71 @@ bool exo_budget_enter(const struct exo_stay *stay)
  * A virtual CPU that was not run meanwhile makes any step long, now and then. So each that was in
  * time makes up for a part of one that was not, and only a program that is slow often gets hot.
  */
-static void judge(const struct exo_stay *stay, u64 ticks)
+static noinline void judge_rare(struct exo_tenant *tenant, const struct exo_program *program,
+				u64 ticks, bool counts)
 {
-	atomic_t *heat = heat_of(stay->tenant, stay->program->id);
+	atomic_t *heat = heat_of(tenant, program->id);
 
-	if (unlikely(ticks > READ_ONCE(step_ticks))) {
-		this_cpu_inc(stay->program->counters->slow);
-		if (atomic_add_return(EXO_HEAT_OF_SLOW, heat) >= EXO_HEAT_LIMIT)
-			WRITE_ONCE(any_is_slow, true);
-	} else if (unlikely(atomic_read(heat))) {
-		atomic_add_unless(heat, -1, 0);
+	if (ticks <= READ_ONCE(step_ticks)) {
+		/* It is warm for as long as the mark is there, or the mark gets old. */
+		if (atomic_add_unless(heat, -1, 0) &&
+		    this_cpu_read(tenant->cpu->over) == program->id)
+			this_cpu_write(tenant->cpu->over, 0);
+		return;
 	}
+	if (counts)
+		this_cpu_inc(program->counters->slow);
+	this_cpu_write(tenant->cpu->over, program->id);
+	this_cpu_write(tenant->cpu->over_at, exo_clock());
+	this_cpu_write(exo_windows.last, NULL);
+	if (atomic_read(heat) < EXO_HEAT_MOST &&
+	    atomic_add_return(EXO_HEAT_OF_SLOW, heat) >= EXO_HEAT_LIMIT)
+		WRITE_ONCE(any_is_slow, true);
+}
+
+static __always_inline void judge(struct exo_tenant *tenant, const struct exo_program *program,
+				  u64 ticks, bool counts)
+{
+	if (unlikely(ticks > READ_ONCE(step_ticks) ||
+		     atomic_read(heat_of(tenant, program->id))))
+		judge_rare(tenant, program, ticks, counts);
+}
+
+/**
+ * exo_budget_judge() - a program has run with interrupts off
+ * @tenant: for which
+ * @program: that did
+ * @ticks: of exo_clock(), for how long
+ *
+ * Context: any, on the CPU where it ran.
+ */
+void exo_budget_judge(struct exo_tenant *tenant, const struct exo_program *program, u64 ticks)
+{
+	judge(tenant, program, ticks, true);
+}
+
+/**
+ * exo_budget_judge_slow() - a slow program has run, with interrupts on
+ * @tenant: for which
+ * @program: that did
+ * @ticks: of exo_clock(), for how long
+ *
+ * Context: any, on the CPU where it ran.
+ */
+void exo_budget_judge_slow(struct exo_tenant *tenant, const struct exo_program *program, u64 ticks)
+{
+	judge(tenant, program, ticks, false);
+}
+
+/**
+ * exo_budget_is_over() - whether a stay has been so long that what follows is for others
+ * @stay: in this interrupt
+ *
+ * Context: as exo_budget_enter().
+ */
+bool exo_budget_is_over(const struct exo_stay *stay)
+{
+	return exo_clock() - stay->begun > READ_ONCE(step_ticks);
 }
 
 /**
@@ -154,8 +226,9 @@ void exo_budget_leave(const struct exo_stay *stay)
 	cpu->spent += ticks;
 	cpu->ticks += ticks;
 	this_cpu_add(exo_windows.spent, ticks);
-	judge(stay, ticks);
-	window->last = !READ_ONCE(any_is_slow) && is_open(window, cpu) ? stay->tenant : NULL;
+	judge(stay->tenant, stay->program, ticks, true);
+	window->last = !READ_ONCE(any_is_slow) && !cpu->over && is_open(window, cpu) ?
+			       stay->tenant : NULL;
 }
 
 /**
@@ -197,14 +270,45 @@ void exo_budget_charge(struct exo_tenant *tenant, u64 ticks, bool urgent)
 	struct exo_tenant_cpu *cpu;
 	unsigned long flags;
 
+	/* The worker may have moved between CPUs whose clocks differ. */
+	if ((s64)ticks < 0)
+		return;
 	local_irq_save(flags);
 	cpu = this_cpu_ptr(tenant->cpu);
 	cpu->ticks += ticks;
 	if (urgent) {
-		open_window(cpu, exo_clock())->last = NULL;
+		open_window(tenant, cpu, exo_clock())->last = NULL;
 		cpu->spent += ticks;
 	}
 	local_irq_restore(flags);
+}
+
+/**
+ * exo_budget_has_more() - whether a tenant has any of its part of this CPU left
+ * @tenant: that wants some
+ *
+ * Context: any.
+ */
+bool exo_budget_has_more(const struct exo_tenant *tenant)
+{
+	const struct exo_window *window;
+	const struct exo_tenant_cpu *cpu;
+	unsigned long flags;
+	u64 now, passed;
+	bool more;
+
+	local_irq_save(flags);
+	window = this_cpu_ptr(&exo_windows);
+	cpu = this_cpu_ptr(tenant->cpu);
+	now = exo_clock();
+	passed = div64_u64(now - cpu->window_start, exo_window_ticks);
+	/* Nothing is opened here, perhaps in the middle of somebody else's stay. */
+	more = !cpu->share || passed >= EXO_INTERRUPT_DEBT_WINDOWS ||
+	       cpu->spent < (passed + 1) * cpu->share;
+	if (now - window->start < exo_window_ticks && window->spent >= most_ticks)
+		more = false;
+	local_irq_restore(flags);
+	return more;
 }
 
 /**

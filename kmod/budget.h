@@ -2,13 +2,15 @@
 /*
  * How much of a CPU traversals take before the scheduler gets a say: in interrupts and in workers
  * of high priority. What is over that goes on in workers that are scheduled as every other task;
- * drive.c sees to it.
+ * workers.c sees to it.
  *
- * Of every window a CPU gives its tenants a part of it, in equal shares among those that came in
- * this window or the one before; what one has overspent it pays back later, so that one's excess
- * never pushes another one out. A program whose steps are too long again and again for a tenant is
- * run for it in such workers only, with interrupts on. It is a matter of the tenant, because the
- * arguments that make a step long are, and a program is everybody's.
+ * Of every window a CPU gives its tenants a part of it, by weight among those that came in this
+ * window or the one before; what one has overspent it pays back later, so that one's excess never
+ * pushes another one out. After a step that was too long, that program's next one for that tenant on
+ * that CPU is made by such a worker, and so on until one was in time. A program whose steps are too
+ * long again and again for a tenant is run for it there only, with interrupts on, until they are quick
+ * again. It is a matter of the tenant, because the arguments that make a step long are, and a program
+ * is everybody's.
  */
 #ifndef EXO_BUDGET_H
 #define EXO_BUDGET_H
@@ -44,10 +46,10 @@ static inline bool exo_budget_cpu_is_slow(void)
 struct exo_window {
 	u64 start;
 	const struct exo_tenant *last;	/* to leave, and with time left; NULL = look into the books */
-	u32 tenants;			/* that came since then */
+	u32 weights;			/* of the tenants that came since then */
 	u32 before;			/* in the window before it */
 	u64 spent;			/* by all */
-	u64 share;			/* of each of them */
+	u64 share;			/* of each unit of weight, with EXO_SHARE_SHIFT */
 };
 
 DECLARE_PER_CPU(struct exo_window, exo_windows);
@@ -77,11 +79,15 @@ static __always_inline bool exo_budget_was_last(const struct exo_stay *stay)
 }
 
 bool exo_budget_enter(const struct exo_stay *stay);
+bool exo_budget_is_over(const struct exo_stay *stay);
 void exo_budget_leave(const struct exo_stay *stay);
 void exo_budget_charge(struct exo_tenant *tenant, u64 ticks, bool urgent);
 bool exo_budget_is_slow(const struct exo_traversal *t);
+void exo_budget_judge(struct exo_tenant *tenant, const struct exo_program *program, u64 ticks);
+void exo_budget_judge_slow(struct exo_tenant *tenant, const struct exo_program *program, u64 ticks);
 void exo_budget_begin_slow(const struct exo_program *program);
 void exo_budget_end_slow(const struct exo_program *program);
+bool exo_budget_has_more(const struct exo_tenant *tenant);
 u64 exo_budget_ns(const struct exo_tenant_cpu *cpu);
 void exo_budget_init(void);
 

@@ -9,8 +9,6 @@
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/module.h>
-#include <linux/moduleparam.h>
 
 #include "cache.h"
 #include "limits.h"
@@ -21,18 +19,6 @@
 
 /* Nobody is to be killed for want of memory that can be done without. */
 #define EXO_CACHE_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-
-static unsigned int node_cache_blocks;
-
-static int set_blocks(const char *text, const struct kernel_param *param)
-{
-	return param_set_uint_minmax(text, param, 0, EXO_MAX_CACHE_BLOCKS);
-}
-
-static const struct kernel_param_ops blocks_ops = { .set = set_blocks, .get = param_get_uint };
-module_param_cb(node_cache_blocks, &blocks_ops, &node_cache_blocks, 0644);
-MODULE_PARM_DESC(node_cache_blocks,
-		 "Blocks of 4 KiB that are kept in memory of each file pinned from now on, charged to whoever pins it (default 0)");
 
 struct cache_node {
 	u32 version;			/* odd while somebody writes */
@@ -56,7 +42,7 @@ struct exo_cache {
  */
 struct exo_cache *exo_cache_create(u64 file_bytes)
 {
-	u64 blocks = min_t(u64, READ_ONCE(node_cache_blocks),
+	u64 blocks = min_t(u64, exo_limit(node_cache_blocks),
 			   DIV_ROUND_UP_ULL(file_bytes, EXO_CACHE_BLOCK_BYTES));
 	struct exo_cache *cache;
 

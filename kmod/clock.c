@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The clock's tick: that of the time stamp counter where there is one, else a nanosecond. */
-#include <linux/cache.h>
 #include <linux/init.h>
+#include <linux/jump_label.h>
 #include <linux/math64.h>
 #include <linux/time64.h>
 
@@ -11,7 +11,7 @@
 #include <asm/cpufeature.h>
 #include <asm/tsc.h>
 
-bool exo_clock_is_tsc __ro_after_init;
+DEFINE_STATIC_KEY_TRUE(exo_clock_is_tsc);
 
 /**
  * exo_clock_ticks() - a time as the clock counts it
@@ -21,12 +21,15 @@ bool exo_clock_is_tsc __ro_after_init;
  */
 u64 exo_clock_ticks(u64 ns)
 {
-	return exo_clock_is_tsc ? mul_u64_u32_div(ns, tsc_khz, USEC_PER_SEC) : ns;
+	if (!static_branch_likely(&exo_clock_is_tsc))
+		return ns;
+	return mul_u64_u32_div(ns, tsc_khz, USEC_PER_SEC);
 }
 
 void __init exo_clock_init(void)
 {
-	exo_clock_is_tsc = boot_cpu_has(X86_FEATURE_TSC) && tsc_khz;
+	if (!boot_cpu_has(X86_FEATURE_TSC) || !tsc_khz)
+		static_branch_disable(&exo_clock_is_tsc);
 }
 #else
 u64 exo_clock_ticks(u64 ns)

@@ -6,17 +6,18 @@
 #ifndef EXO_CLOCK_H
 #define EXO_CLOCK_H
 
+#include <linux/jump_label.h>
 #include <linux/sched/clock.h>
 #include <linux/types.h>
 
 #ifdef CONFIG_X86_TSC
 #include <asm/msr.h>
 
-extern bool exo_clock_is_tsc;
+DECLARE_STATIC_KEY_TRUE(exo_clock_is_tsc);
 
 static inline u64 exo_clock(void)
 {
-	return likely(exo_clock_is_tsc) ? rdtsc() : local_clock();
+	return static_branch_likely(&exo_clock_is_tsc) ? rdtsc() : local_clock();
 }
 #else
 static inline u64 exo_clock(void)

@@ -28,6 +28,13 @@
 #include "traverse.h"
 #include "workers.h"
 
+/* What a driver knows of itself; its traversal may be gone before it is. */
+struct drive {
+	enum exo_context context;
+	const struct exo_stay *stay;	/* in an interrupt, or NULL */
+	struct exo_place *place;	/* a worker's, else NULL */
+};
+
 static bool several(const struct exo_traversal *t)
 {
 	return t->lanes != 1;
@@ -130,12 +137,15 @@ static void free_work(struct work_struct *work)
 }
 
 /* Ends it and drops the engine's reference. Only if the caller has left is it the last one. */
-static void end(struct exo_traversal *t, enum exo_context context)
+static void end(struct exo_traversal *t, const struct drive *d)
 {
 	exo_traversal_end(t);
 	if (!refcount_dec_and_test(&t->refs))
 		return;
-	if (context == EXO_CONTEXT_COMPLETION) {
+	/* Freeing it may sleep. */
+	if (d->place)
+		exo_workers_leave(d->place);
+	if (d->context == EXO_CONTEXT_COMPLETION) {
 		INIT_WORK(&t->work, free_work);
 		exo_workers_defer_short(&t->work);
 	} else {
@@ -159,7 +169,7 @@ static bool patient(enum exo_context context)
 static bool unbounded(struct exo_traversal *t, enum exo_context context)
 {
 	if (context == EXO_CONTEXT_WORKER && (!t->in_background || t->submits_to)) {
-		t->in_background = true;
+		WRITE_ONCE(t->in_background, true);
 		return false;
 	}
 	return patient(context);
@@ -253,14 +263,36 @@ static bool take_one(struct exo_traversal *t)
 	return true;
 }
 
+/* Leaves it to another worker. */
+static void leave_it(struct exo_traversal *t, const struct drive *d)
+{
+	if (d->place)
+		exo_workers_leave(d->place);
+	exo_workers_defer(t);
+}
+
+/* Leaves it to a worker with the priority of everybody else. */
+static void step_aside(struct exo_traversal *t, const struct drive *d)
+{
+	WRITE_ONCE(t->in_background, true);
+	leave_it(t, d);
+}
+
+/* Whether the next step, if there is one, may be made here. */
+static bool may_step(const struct exo_traversal *t, const struct drive *d)
+{
+	return !d->place || !t->arrived || t->ending || exo_workers_may_step(t, d->place);
+}
+
 /*
  * Drives the traversal as far as it goes here. Afterwards it must not be touched, except by a
- * poller. Context: as @context says.
+ * poller. Context: as @d says.
  */
-static void run(struct exo_traversal *t, enum exo_context context)
+static void run(struct exo_traversal *t, const struct drive *d)
 {
 	/* Once its only read is in flight the traversal is somebody else's. */
 	const bool many = several(t);
+	const enum exo_context context = d->context;
 	unsigned int burst = 0;
 	u32 stalled = 0, elsewhere = 0;
 	bool steps;
@@ -268,7 +300,7 @@ static void run(struct exo_traversal *t, enum exo_context context)
 	for (;;) {
 		if (many && context != EXO_CONTEXT_POLLER)
 			gather(t);
-		steps = context != EXO_CONTEXT_WORKER || t->ending || exo_workers_may_step(t);
+		steps = may_step(t, d);
 		if (steps && take_one(t))
 			stalled = 0;
 		if (t->ending) {
@@ -277,9 +309,13 @@ static void run(struct exo_traversal *t, enum exo_context context)
 				continue;
 			wait_no_longer(t);
 			if (!t->in_flight) {
-				end(t, context);
+				end(t, d);
 				return;
 			}
+		}
+		if (d->stay && (t->due | t->arrived) && exo_budget_is_over(d->stay)) {
+			step_aside(t, d);
+			return;
 		}
 		if (t->due & ~(stalled | elsewhere)) {
 			u32 index = __ffs(t->due & ~(stalled | elsewhere));
@@ -304,7 +340,7 @@ static void run(struct exo_traversal *t, enum exo_context context)
 			/* Holes, or a device that never waits. */
 			if (++burst >= EXO_BURST && !unbounded(t, context)) {
 				if (context != EXO_CONTEXT_POLLER)
-					exo_workers_defer(t);
+					leave_it(t, d);
 				return;
 			}
 			continue;
@@ -317,8 +353,12 @@ static void run(struct exo_traversal *t, enum exo_context context)
 			stalled = elsewhere = 0;
 			continue;
 		}
-		if (t->due | t->arrived) {
-			exo_workers_defer(t);
+		if (!steps) {
+			step_aside(t, d);
+			return;
+		}
+		if (t->due) {
+			leave_it(t, d);
 			return;
 		}
 		if (context == EXO_CONTEXT_POLLER || leave(t))
@@ -326,19 +366,37 @@ static void run(struct exo_traversal *t, enum exo_context context)
 	}
 }
 
+/* A grant of the traversal's tenant. */
+static struct exo_grant *grant_of_tenant(const struct exo_traversal *t)
+{
+	u32 slot = 0;
+
+	while (t->slots.grants[slot]->tenant != t->tenant)
+		slot++;
+	return t->slots.grants[slot];
+}
+
+/* How often this worker let others run. Those of a volume have no priority, so others may run in between as well. */
+static unsigned long switches(bool sleeps)
+{
+	return current->nvcsw + (sleeps ? current->nivcsw : 0);
+}
+
 static void run_work(struct work_struct *work)
 {
 	struct exo_traversal *t = container_of(work, struct exo_traversal, work);
-	struct exo_grant *grant = t->slots.grants[0];
-	unsigned long switches = current->nvcsw;
-	bool urgent = !t->in_background && !t->submits_to;
+	struct exo_grant *grant = grant_of_tenant(t);
+	bool sleeps = t->submits_to, urgent = !t->in_background && !t->crew;
+	unsigned long before = switches(sleeps);
 	u64 begun = exo_clock();
+	struct exo_place place = exo_workers_arrive(t, begun);
 
 	/* The traversal may be gone afterwards, and its tenant with it. */
 	exo_grant_get(grant);
-	run(t, EXO_CONTEXT_WORKER);
+	run(t, &(struct drive){ .context = EXO_CONTEXT_WORKER, .place = &place });
+	exo_workers_leave(&place);
 	/* One that slept in between has not spent that time. */
-	if (current->nvcsw == switches)
+	if (switches(sleeps) == before)
 		exo_budget_charge(grant->tenant, exo_clock() - begun, urgent);
 	exo_grant_put(grant);
 }
@@ -357,20 +415,23 @@ static void dispatch_later(struct exo_traversal *t)
 }
 
 /* Goes on with what has arrived, if it may be done here, or else elsewhere. */
-static void go_on(struct exo_read *r, bool here)
+static void go_on(struct exo_read *r, const struct exo_stay *stay, bool here)
 {
+	const struct drive d = { .context = EXO_CONTEXT_COMPLETION, .stay = stay };
 	struct exo_traversal *t = r->traversal;
 
+	/* What waits for a CPU needs no place in the device, nor does what comes to one that does. */
+	if (!here || (several(t) && READ_ONCE(t->in_background) && READ_ONCE(t->events.first))) {
+		exo_fair_arrived(&r->turn);
+		exo_fair_done(&r->turn);
+	}
 	if (!take_over(r))
 		return;
-	t->in_background = !here;
-	/* What waits for a CPU needs no place in the device. */
-	if (!here)
-		exo_fair_done(&r->turn);
+	WRITE_ONCE(t->in_background, !here);
 	if (t->engine == EXO_ENGINE_DISPATCH)
 		dispatch_later(t);
 	else if (here)
-		run(t, EXO_CONTEXT_COMPLETION);
+		run(t, &d);
 	else
 		exo_workers_defer(t);
 }
@@ -388,11 +449,11 @@ void exo_drive_arrived(struct exo_read *r)
 
 	/* A task can be preempted; it needs no bound, and may change the CPU. */
 	if (!in_hardirq() && !in_serving_softirq()) {
-		go_on(r, true);
+		go_on(r, NULL, true);
 		return;
 	}
 	here = exo_budget_enter(&stay);
-	go_on(r, here);
+	go_on(r, &stay, here);
 	if (here)
 		exo_budget_leave(&stay);
 }
@@ -400,13 +461,16 @@ void exo_drive_arrived(struct exo_read *r)
 /**
  * exo_drive_on() - go on with a traversal whose block has been taken
  * @t: of one read at a time; must not be touched afterwards
+ * @stay: in a hard interrupt (budget.h)
  *
- * Context: hard interrupt, inside of a stay (budget.h).
+ * Context: there.
  */
-void exo_drive_on(struct exo_traversal *t)
+void exo_drive_on(struct exo_traversal *t, const struct exo_stay *stay)
 {
-	t->in_background = false;
-	run(t, EXO_CONTEXT_COMPLETION);
+	const struct drive d = { .context = EXO_CONTEXT_COMPLETION, .stay = stay };
+
+	WRITE_ONCE(t->in_background, false);
+	run(t, &d);
 }
 
 void exo_fair_go(struct exo_turn *turn)
@@ -455,12 +519,14 @@ static enum exo_hop_result poll_plain(struct exo_traversal *t)
  */
 void exo_drive_poll(struct exo_traversal *t)
 {
+	static const struct drive d = { .context = EXO_CONTEXT_POLLER };
+
 	if (t->plain && t->in_flight) {
 		switch (poll_plain(t)) {
 		case EXO_HOP_GONE:
 			return;
 		case EXO_HOP_TAKEN:
-			run(t, EXO_CONTEXT_POLLER);
+			run(t, &d);
 			return;
 		case EXO_HOP_OTHER:
 			break;
@@ -475,7 +541,7 @@ void exo_drive_poll(struct exo_traversal *t)
 		exo_request_poll(t);
 		return;
 	}
-	run(t, EXO_CONTEXT_POLLER);
+	run(t, &d);
 }
 
 /**
@@ -487,8 +553,10 @@ void exo_drive_poll(struct exo_traversal *t)
  */
 void exo_drive_resume(struct exo_traversal *t)
 {
+	const struct drive d = { .context = EXO_CONTEXT_CALLER };
+
 	atomic_set(&t->dispatcher, EXO_DISPATCHER_CALLER);
-	run(t, EXO_CONTEXT_CALLER);
+	run(t, &d);
 }
 
 /**
@@ -519,9 +587,11 @@ bool exo_drive_give_up(struct exo_traversal *t)
  */
 void exo_drive_start(struct exo_traversal *t, enum exo_context context)
 {
+	const struct drive d = { .context = context };
+
 	t->events.first = &t->driven;
 	exo_traversal_begin(t);
-	run(t, context);
+	run(t, &d);
 }
 
 /**

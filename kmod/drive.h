@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 struct exo_read;
+struct exo_stay;
 struct exo_traversal;
 
 /* Where the driver runs. */
@@ -33,7 +34,7 @@ enum exo_dispatcher {
 void exo_drive_init(struct exo_traversal *t);
 void exo_drive_start(struct exo_traversal *t, enum exo_context context);
 void exo_drive_arrived(struct exo_read *read);
-void exo_drive_on(struct exo_traversal *t);
+void exo_drive_on(struct exo_traversal *t, const struct exo_stay *stay);
 void exo_drive_poll(struct exo_traversal *t);
 void exo_drive_resume(struct exo_traversal *t);
 bool exo_drive_give_up(struct exo_traversal *t);

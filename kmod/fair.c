@@ -1,246 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Turns: who goes next, who waits for what, and how long at most without a look whether it still
- * may.
+ * Who waits for a turn, for what, and how long at most without a look whether it still may. Who goes
+ * next is turns.c's, how many at once places.c's.
  *
  * Where a turn is: nowhere; waiting for a rate (turn->rate), or for reads of its cgroup that are held
  * back (turn->parked); in line (in its tenant's tree); or given. It moves on under fair->lock only.
  * From the moment it waits it is driven by nobody; whoever takes it out calls exo_fair_go() once,
  * after the lock.
  */
-#include <linux/blk-mq.h>
-#include <linux/cleanup.h>
 #include <linux/container_of.h>
 #include <linux/ktime.h>
-#include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
+#include <linux/list.h>
+#include <linux/minmax.h>
 
 #include "fair.h"
 #include "limits.h"
-#include "stats.h"
+#include "places.h"
+#include "turns.h"
 #include "volume.h"
-
-static unsigned int fair_depth = EXO_DEFAULT_FAIR_DEPTH;
-
-static int set_fair_depth(const char *text, const struct kernel_param *param)
-{
-	return param_set_uint_minmax(text, param, 1, EXO_MAX_FAIR_DEPTH);
-}
-
-static const struct kernel_param_ops fair_depth_ops = {
-	.set = set_fair_depth,
-	.get = param_get_uint,
-};
-module_param_cb(fair_depth, &fair_depth_ops, &fair_depth, 0644);
-MODULE_PARM_DESC(fair_depth,
-		 "Reads that a volume's device is given at once while tenants share it: more keeps a deep device busier, fewer bring a light tenant's next read to the front sooner");
-
-static unsigned int fair_keep_us = EXO_DEFAULT_FAIR_KEEP_US;
-
-static int set_fair_keep_us(const char *text, const struct kernel_param *param)
-{
-	return param_set_uint_minmax(text, param, 0, EXO_MAX_FAIR_KEEP_US);
-}
-
-static const struct kernel_param_ops fair_keep_us_ops = {
-	.set = set_fair_keep_us,
-	.get = param_get_uint,
-};
-module_param_cb(fair_keep_us, &fair_keep_us_ops, &fair_keep_us, 0644);
-MODULE_PARM_DESC(fair_keep_us,
-		 "Microseconds for which a place in the device is kept for a tenant that has got less than its part and whose read has completed; 0 keeps none");
 
 static struct exo_fair *fair_of(const struct exo_turn *turn)
 {
 	return turn->grant->tenant->volume->fair;
-}
-
-static u32 depth(const struct exo_fair *fair)
-{
-	return min(READ_ONCE(fair_depth), fair->most);
-}
-
-/* ---- virtual time, which may wrap around ---- */
-
-static bool before(u64 a, u64 b)
-{
-	return (s64)(a - b) < 0;
-}
-
-static u64 later(u64 a, u64 b)
-{
-	return before(a, b) ? b : a;
-}
-
-/* A small read costs a drive about as much as one of a page. */
-static u64 cost(u32 bytes, u32 weight)
-{
-	return ((u64)max(bytes, EXO_FAIR_LEAST_BYTES) << EXO_FAIR_SHIFT) / weight;
-}
-
-static bool turn_before(struct rb_node *a, const struct rb_node *b)
-{
-	return before(rb_entry(a, struct exo_turn, node)->start,
-		      rb_entry(b, struct exo_turn, node)->start);
-}
-
-static bool tenant_before(struct rb_node *a, const struct rb_node *b)
-{
-	return before(rb_entry(a, struct exo_tenant, node)->start,
-		      rb_entry(b, struct exo_tenant, node)->start);
-}
-
-static struct exo_tenant *first_tenant(const struct exo_fair *fair)
-{
-	struct rb_node *node = rb_first_cached(&fair->tenants);
-
-	return node ? rb_entry(node, struct exo_tenant, node) : NULL;
-}
-
-static struct exo_turn *first_turn(const struct exo_tenant *tenant)
-{
-	return rb_entry(rb_first_cached(&tenant->turns), struct exo_turn, node);
-}
-
-static u64 start_of_tenant(const struct exo_fair *fair, const struct exo_tenant *tenant)
-{
-	return tenant->in_line ? tenant->start : later(fair->time, tenant->finish);
-}
-
-static u64 start_of_turn(const struct exo_turn *turn)
-{
-	return later(turn->grant->tenant->time, turn->grant->finish);
-}
-
-/* Among the turns of its tenant. */
-static void set_start(struct exo_turn *turn)
-{
-	struct exo_grant *grant = turn->grant;
-
-	turn->start = start_of_turn(turn);
-	grant->finish = turn->start + cost(turn->bytes, grant->weight);
-}
-
-static void line_up(struct exo_fair *fair, struct exo_turn *turn)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-
-	set_start(turn);
-	rb_add_cached(&turn->node, &tenant->turns, turn_before);
-	if (!tenant->in_line) {
-		tenant->start = start_of_tenant(fair, tenant);
-		tenant->in_line = true;
-		rb_add_cached(&tenant->node, &fair->tenants, tenant_before);
-	}
-}
-
-static void leave_line(struct exo_fair *fair, struct exo_turn *turn)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-
-	rb_erase_cached(&turn->node, &tenant->turns);
-	RB_CLEAR_NODE(&turn->node);
-	if (RB_EMPTY_ROOT(&tenant->turns.rb_root)) {
-		rb_erase_cached(&tenant->node, &fair->tenants);
-		tenant->in_line = false;
-	}
-}
-
-/* Moves the clocks on for a turn that is given, and not in line any more. @start: of its tenant */
-static void advance(struct exo_fair *fair, const struct exo_turn *turn, u64 start)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-
-	tenant->time = turn->start;
-	fair->time = start;
-	tenant->finish = start + cost(turn->bytes, READ_ONCE(tenant->weight));
-	if (tenant->in_line) {
-		rb_erase_cached(&tenant->node, &fair->tenants);
-		tenant->start = tenant->finish;
-		rb_add_cached(&tenant->node, &fair->tenants, tenant_before);
-	}
-}
-
-/* ---- places in service ---- */
-
-static void give_place_up(struct exo_fair *fair, struct exo_turn *turn)
-{
-	if (!turn->placed)
-		return;
-	turn->placed = false;
-	turn->grant->tenant->placed--;
-	fair->in_service--;
-}
-
-static void keep_one_less(struct exo_fair *fair, struct exo_tenant *tenant)
-{
-	fair->kept--;
-	if (!--tenant->kept)
-		list_del_init(&tenant->keep_entry);
-}
-
-static void take_place(struct exo_fair *fair, struct exo_turn *turn)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-
-	if (turn->placed)
-		return;
-	turn->placed = true;
-	tenant->placed++;
-	if (tenant->kept)
-		keep_one_less(fair, tenant);
-	else
-		fair->in_service++;
-}
-
-static void keep_none(struct exo_fair *fair, struct exo_tenant *tenant)
-{
-	while (tenant->kept) {
-		keep_one_less(fair, tenant);
-		fair->in_service--;
-	}
-}
-
-/* Whether a tenant that has nothing in line is behind all that have. */
-static bool is_behind(const struct exo_fair *fair, const struct exo_tenant *tenant)
-{
-	const struct exo_tenant *first = first_tenant(fair);
-
-	return !first || !before(first->start, start_of_tenant(fair, tenant));
-}
-
-/* Whether a turn that is not in line would be the next one of all. */
-static bool would_be_next(const struct exo_fair *fair, const struct exo_turn *turn)
-{
-	const struct exo_tenant *tenant = turn->grant->tenant, *first = first_tenant(fair);
-
-	if (!first)
-		return true;
-	if (tenant != first)
-		return before(start_of_tenant(fair, tenant), first->start);
-	return before(start_of_turn(turn), first_turn(tenant)->start);
-}
-
-static bool has_room(const struct exo_fair *fair, const struct exo_turn *turn)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-
-	if (!fair->on)
-		return true;
-	if (tenant->kept && !tenant->in_line && is_behind(fair, tenant))
-		return true;
-	return fair->in_service - turn->placed < depth(fair) && would_be_next(fair, turn);
-}
-
-/* The turn is not in line. */
-static void give(struct exo_fair *fair, struct exo_turn *turn)
-{
-	turn->given = true;
-	if (fair->on)
-		take_place(fair, turn);
-	else
-		give_place_up(fair, turn);
 }
 
 /* ---- who is active ---- */
@@ -291,7 +72,7 @@ static void note_active(struct exo_fair *fair, struct exo_tenant *tenant)
 
 /* ---- waiting ---- */
 
-static void arm(struct exo_fair *fair, ktime_t at)
+void exo_fair_arm(struct exo_fair *fair, ktime_t at)
 {
 	if (fair->timer_at && fair->timer_at <= at)
 		return;
@@ -305,9 +86,11 @@ static void begin_waiting(struct exo_fair *fair, struct exo_turn *turn)
 	list_add_tail(&turn->entry, &fair->waiting);
 	fair->waiters++;
 	turn->grant->tenant->waiters++;
-	if (fair->waiters == 1)
+	if (fair->waiters == 1) {
+		fair->unlooked = 0;
 		fair->look_at = ktime_add_ms(ktime_get(), EXO_FAIR_LOOK_MS);
-	arm(fair, fair->look_at);
+	}
+	exo_fair_arm(fair, fair->look_at);
 }
 
 /* @taken: for go_all() */
@@ -332,42 +115,6 @@ static bool go_all(struct list_head *taken, const struct exo_turn *own)
 			exo_fair_go(turn);
 	}
 	return found;
-}
-
-/*
- * The place of a read that has completed stays its tenant's for an instant, if others would take it
- * for good.
- */
-static void keep_place(struct exo_fair *fair, struct exo_turn *turn)
-{
-	struct exo_tenant *tenant = turn->grant->tenant;
-	unsigned int keep_us = READ_ONCE(fair_keep_us);
-
-	if (!fair->on || !keep_us || !first_tenant(fair) || tenant->in_line ||
-	    2 * fair->kept >= depth(fair) || !is_behind(fair, tenant)) {
-		give_place_up(fair, turn);
-		return;
-	}
-	turn->placed = false;
-	tenant->placed--;
-	tenant->kept++;
-	fair->kept++;
-	tenant->keep_until = ktime_add_us(ktime_get(), keep_us);
-	list_move_tail(&tenant->keep_entry, &fair->keepers);
-	arm(fair, tenant->keep_until);
-}
-
-static void end_keeping(struct exo_fair *fair, ktime_t now)
-{
-	struct exo_tenant *tenant;
-
-	while ((tenant = list_first_entry_or_null(&fair->keepers, struct exo_tenant, keep_entry))) {
-		if (tenant->keep_until > now) {
-			arm(fair, tenant->keep_until);
-			return;
-		}
-		keep_none(fair, tenant);
-	}
 }
 
 /* ---- rates ---- */
@@ -424,7 +171,7 @@ static void reschedule(struct exo_fair *fair, struct exo_rate *rate)
 		return;
 	rate->node.expires = ns_to_ktime(exo_rate_next_ns(rate));
 	timerqueue_add(&fair->rates, &rate->node);
-	arm(fair, rate->node.expires);
+	exo_fair_arm(fair, rate->node.expires);
 }
 
 static void wait_for_rate(struct exo_fair *fair, struct exo_turn *turn, struct exo_rate *rate)
@@ -460,7 +207,7 @@ static void place(struct exo_fair *fair, struct exo_turn *turn, u64 now_ns, bool
 	if (turn->backlog && !exo_backlog_enter(turn))
 		exo_backlog_park(turn);
 	else
-		line_up(fair, turn);
+		exo_turns_line_up(fair, turn);
 }
 
 /* Lets those go on to the line that need not wait for reads of their cgroup any longer. */
@@ -502,13 +249,13 @@ static bool serve_line(struct exo_fair *fair, struct list_head *taken)
 	struct exo_turn *turn;
 
 	for (u32 i = 0; i < EXO_FAIR_BURST; i++) {
-		tenant = first_tenant(fair);
-		if (!tenant || (fair->on && fair->in_service >= depth(fair)))
+		tenant = exo_turns_first_tenant(fair);
+		if (!tenant || (fair->on && fair->in_service >= exo_places_depth(fair)))
 			return false;
-		turn = first_turn(tenant);
-		leave_line(fair, turn);
-		advance(fair, turn, tenant->start);
-		give(fair, turn);
+		turn = exo_turns_first(tenant);
+		exo_turns_leave_line(fair, turn);
+		exo_turns_advance(fair, turn, tenant->start);
+		exo_places_give(fair, turn);
 		end_waiting(fair, turn, taken);
 	}
 	return true;
@@ -517,7 +264,7 @@ static bool serve_line(struct exo_fair *fair, struct list_head *taken)
 static void serve(struct exo_fair *fair, struct list_head *taken)
 {
 	if (serve_line(fair, taken))
-		arm(fair, ktime_add_us(ktime_get(), EXO_FAIR_AGAIN_US));
+		exo_fair_arm(fair, ktime_add_us(ktime_get(), EXO_FAIR_AGAIN_US));
 }
 
 static void stop_waiting(struct exo_fair *fair, struct exo_turn *turn, struct list_head *taken)
@@ -527,7 +274,7 @@ static void stop_waiting(struct exo_fair *fair, struct exo_turn *turn, struct li
 	else if (turn->parked)
 		exo_backlog_unpark(turn);
 	else
-		leave_line(fair, turn);
+		exo_turns_withdraw(fair, turn);
 	end_waiting(fair, turn, taken);
 }
 
@@ -545,11 +292,29 @@ static void look(struct exo_fair *fair, struct list_head *taken)
 		}
 		stop_waiting(fair, turn, taken);
 	}
-	if (!fair->waiters)
-		fair->unlooked = 0;
+	fair->unlooked = min(fair->unlooked, fair->waiters);
 }
 
-static enum hrtimer_restart tick(struct hrtimer *timer)
+/*
+ * Begins a round of looks, or goes on with one. It rests in between, so that those who are held back for
+ * long, however many they are, take a small part of a CPU only.
+ */
+static void look_on(struct exo_fair *fair, ktime_t now, struct list_head *taken)
+{
+	ktime_t took;
+
+	if (!fair->unlooked) {
+		fair->unlooked = fair->waiters;
+		fair->round_at = now;
+	}
+	look(fair, taken);
+	took = ktime_sub(ktime_get(), now);
+	fair->look_at = max(ktime_add_us(now, EXO_FAIR_AGAIN_US), now + EXO_FAIR_LOOK_REST * took);
+	if (!fair->unlooked)
+		fair->look_at = max(fair->look_at, ktime_add_ms(fair->round_at, EXO_FAIR_LOOK_MS));
+}
+
+enum hrtimer_restart exo_fair_tick(struct hrtimer *timer)
 {
 	struct exo_fair *fair = container_of(timer, struct exo_fair, timer);
 	struct timerqueue_node *node;
@@ -560,19 +325,16 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	now = ktime_get();
 	fair->timer_at = 0;
-	if (now >= fair->look_at) {
-		fair->look_at = ktime_add_ms(now, EXO_FAIR_LOOK_MS);
-		fair->unlooked = fair->waiters;
-	}
-	end_keeping(fair, now);
-	look(fair, &taken);
+	if (now >= fair->look_at)
+		look_on(fair, now, &taken);
+	exo_places_end_keeping(fair, now);
 	serve_rates(fair, ktime_to_ns(now));
 	serve(fair, &taken);
 	if (fair->waiters)
-		arm(fair, fair->unlooked ? ktime_add_us(now, EXO_FAIR_AGAIN_US) : fair->look_at);
+		exo_fair_arm(fair, fair->look_at);
 	node = timerqueue_getnext(&fair->rates);
 	if (node)
-		arm(fair, max(node->expires, ktime_add_us(now, EXO_FAIR_AGAIN_US)));
+		exo_fair_arm(fair, max(node->expires, ktime_add_us(now, EXO_FAIR_AGAIN_US)));
 	raw_spin_unlock_irqrestore(&fair->lock, flags);
 	go_all(&taken, NULL);
 	return HRTIMER_NORESTART;
@@ -592,13 +354,13 @@ bool exo_fair_ask_slow(struct exo_turn *turn)
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	now_ns = ktime_get_ns();
 	note_active(fair, turn->grant->tenant);
-	may = has_room(fair, turn) && !holding(turn, now_ns, true) &&
+	may = exo_places_has_room(fair, turn) && !holding(turn, now_ns, true) &&
 	      (!turn->backlog || exo_backlog_enter(turn));
 	if (may) {
 		pay(turn, now_ns);
-		set_start(turn);
-		advance(fair, turn, start_of_tenant(fair, turn->grant->tenant));
-		give(fair, turn);
+		exo_turns_set_start(turn);
+		exo_turns_advance(fair, turn, exo_turns_start_of_tenant(fair, turn->grant->tenant));
+		exo_places_give(fair, turn);
 	}
 	/* Turned off, it leaves nobody in line. */
 	serve(fair, &taken);
@@ -623,9 +385,9 @@ bool exo_fair_wait(struct exo_turn *turn)
 
 	exo_tenant_count(turn->grant->tenant, waited);
 	raw_spin_lock_irqsave(&fair->lock, flags);
-	give_place_up(fair, turn);
+	exo_places_give_up(fair, turn);
 	/* There was none for it, or it has had its part. */
-	keep_none(fair, turn->grant->tenant);
+	exo_places_keep_none(fair, turn->grant->tenant);
 	begin_waiting(fair, turn);
 	place(fair, turn, ktime_get_ns(), true);
 	serve(fair, &taken);
@@ -664,7 +426,7 @@ void exo_fair_done_slow(struct exo_turn *turn)
 
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	if (turn->placed)
-		keep_place(fair, turn);
+		exo_places_keep(fair, turn);
 	if (turn->tries) {
 		exo_backlog_leave(turn);
 		unpark(fair, turn->backlog);
@@ -695,7 +457,7 @@ void exo_fair_submitted(struct exo_turn *turn, bool held)
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	exo_backlog_tried(turn, held);
 	if (held && turn->placed)
-		give_place_up(fair, turn);
+		exo_places_give_up(fair, turn);
 	unpark(fair, backlog);
 	serve(fair, &taken);
 	raw_spin_unlock_irqrestore(&fair->lock, flags);
@@ -735,8 +497,10 @@ void exo_fair_look(struct exo_fair *fair)
 
 	raw_spin_lock_irqsave(&fair->lock, flags);
 	if (fair->waiters) {
+		fair->unlooked = fair->waiters;
 		fair->look_at = ktime_get();
-		arm(fair, fair->look_at);
+		fair->round_at = fair->look_at;
+		exo_fair_arm(fair, fair->look_at);
 	}
 	raw_spin_unlock_irqrestore(&fair->lock, flags);
 }
@@ -796,100 +560,10 @@ void exo_fair_forget(struct exo_tenant *tenant)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&fair->lock, flags);
-	keep_none(fair, tenant);
+	exo_places_keep_none(fair, tenant);
 	deactivate(fair, tenant);
 	set_on(fair);
 	serve(fair, &taken);
 	raw_spin_unlock_irqrestore(&fair->lock, flags);
 	go_all(&taken, NULL);
-}
-
-/* ---- one for each disk ---- */
-
-static DEFINE_MUTEX(fairs_lock);	/* guards fairs and who is attached */
-static LIST_HEAD(fairs);
-
-static struct exo_fair *fair_create(struct request_queue *queue)
-{
-	const struct blk_mq_tag_set *set = queue->tag_set;
-	struct exo_fair *fair = kzalloc(sizeof(*fair), GFP_KERNEL_ACCOUNT);
-
-	if (!fair)
-		return NULL;
-	kref_init(&fair->ref);
-	fair->queue = queue;
-	raw_spin_lock_init(&fair->lock);
-	fair->tenants = RB_ROOT_CACHED;
-	INIT_LIST_HEAD(&fair->active);
-	INIT_LIST_HEAD(&fair->keepers);
-	INIT_LIST_HEAD(&fair->waiting);
-	timerqueue_init_head(&fair->rates);
-	hrtimer_init(&fair->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	fair->timer.function = tick;
-	/* A device without hardware queues takes any number. */
-	fair->most = !queue_is_mq(queue) ? U32_MAX :
-		     set->queue_depth * max(set->map[HCTX_TYPE_READ].nr_queues,
-					    set->map[HCTX_TYPE_DEFAULT].nr_queues);
-	return fair;
-}
-
-/**
- * exo_fair_attach() - the turns of a disk
- * @queue: of the disk, which the caller holds open
- *
- * Context: process, may sleep.
- * Return: to be given back with exo_fair_detach() when the device is let go, and later with
- * exo_fair_put(); NULL if there is no memory.
- */
-struct exo_fair *exo_fair_attach(struct request_queue *queue)
-{
-	struct exo_fair *fair;
-
-	guard(mutex)(&fairs_lock);
-	list_for_each_entry(fair, &fairs, entry) {
-		if (fair->queue != queue)
-			continue;
-		fair->attached++;
-		kref_get(&fair->ref);
-		return fair;
-	}
-	fair = fair_create(queue);
-	if (!fair)
-		return NULL;
-	fair->attached = 1;
-	list_add(&fair->entry, &fairs);
-	return fair;
-}
-
-/**
- * exo_fair_detach() - a volume is about to let its device go
- * @fair: stays referenced; another disk may get the address of its queue
- *
- * Context: process, may sleep.
- */
-void exo_fair_detach(struct exo_fair *fair)
-{
-	guard(mutex)(&fairs_lock);
-	if (!--fair->attached)
-		list_del(&fair->entry);
-}
-
-static void fair_free(struct kref *ref)
-{
-	struct exo_fair *fair = container_of(ref, struct exo_fair, ref);
-
-	/* Nothing waits; the timer may still be on its way out. */
-	hrtimer_cancel(&fair->timer);
-	kfree_rcu(fair, rcu);
-}
-
-/**
- * exo_fair_put() - the volume's memory goes
- * @fair: may be freed
- *
- * Context: any but hard interrupt.
- */
-void exo_fair_put(struct exo_fair *fair)
-{
-	kref_put(&fair->ref, fair_free);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whose turn it is: shares a disk between tenants while two or more of them are active, on one volume
- * or on several that are partitions of it, and holds reads back that are over a rate. Who the tenants are is tenant.c's; what a traversal
- * does while it waits is drive.c's.
+ * or on several that are partitions of it, and holds reads back that are over a rate. Who the tenants
+ * are is tenant.c's; what a traversal does while it waits is drive.c's.
  *
  * Start-time fair queueing with a bounded number of reads in service, SFQ(D) (Jin, Chase, Kaur:
  * "Interposed proportional sharing for a storage service utility", 2004), in two levels: tenants by
@@ -87,7 +87,8 @@ struct exo_fair {
 	struct timerqueue_head rates;	/* that turns wait for, by when the next may go */
 	struct hrtimer timer;
 	ktime_t timer_at;		/* 0 = not running */
-	ktime_t look_at;
+	ktime_t look_at;		/* the next looks; round_at: when the round began */
+	ktime_t round_at;
 };
 
 struct exo_fair *exo_fair_attach(struct request_queue *queue);
@@ -104,6 +105,10 @@ bool exo_fair_leave(struct exo_turn *turn);
 void exo_fair_done_slow(struct exo_turn *turn);
 void exo_fair_submitted(struct exo_turn *turn, bool held);
 void exo_fair_let_go(struct exo_turn *turn);
+
+/* Among fair.c and its neighbours: has the timer look no later than then, under the lock; and its function. */
+void exo_fair_arm(struct exo_fair *fair, ktime_t at);
+enum hrtimer_restart exo_fair_tick(struct hrtimer *timer);
 
 /* Whether nobody has to wait; for a tenant that was seen in this jiffy, on a grant without a rate. */
 static __always_inline bool exo_fair_is_quiet(const struct exo_turn *turn,

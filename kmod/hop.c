@@ -44,18 +44,20 @@ static noinline bool settle(struct exo_traversal *t)
  * As exo_traversal_stopped(), for a traversal of one grant. A program that is not being detached is
  * not gone before the read side ends in which the hop is, with interrupts or preemption off.
  */
-static __always_inline bool may_go_on(struct exo_traversal *t)
+static __always_inline bool may_go_on(struct exo_traversal *t, bool settled)
 {
 	return !exo_grant_is_cut(t->only) && !READ_ONCE(t->cancel) &&
-	       !READ_ONCE(t->program->detaching) && (!(jiffies - t->settled) || settle(t));
+	       !READ_ONCE(t->program->detaching) && (settled || !(jiffies - t->settled) || settle(t));
 }
 
 /* As traversal.c's step(), for a block that has arrived as a whole. */
-static __always_inline int step(struct exo_traversal *t, const struct exo_read *r, bool polled)
+static __always_inline int step(struct exo_traversal *t, const struct exo_read *r, bool polled,
+				bool timed)
 {
 	struct exo_hop *hop = &t->context.hop;
 	u64 offset = r->offset;
 	u32 len = r->len;
+	u64 begun = 0;
 	int verdict;
 
 	t->bytes += r->piece_len;
@@ -73,7 +75,11 @@ static __always_inline int step(struct exo_traversal *t, const struct exo_read *
 	/* Interrupts are off while a program runs, see traversal.c; in an interrupt they are. */
 	if (polled)
 		local_irq_disable();
+	if (timed)
+		begun = exo_clock();
 	verdict = exo_program_step(t->program, &t->context);
+	if (timed)
+		exo_budget_judge(t->tenant, t->program, exo_clock() - begun);
 	if (polled)
 		local_irq_enable();
 	if (trace_exo_hop_enabled())
@@ -214,23 +220,30 @@ static __always_inline enum exo_hop_result issue(struct exo_traversal *t, struct
 	return EXO_HOP_TAKEN;
 }
 
+/* @settled: seen to be, in this jiffy */
 static __always_inline enum exo_hop_result hop(struct exo_traversal *t, struct exo_read *r,
-					       bool polled)
+					       bool polled, bool settled)
 {
 	struct exo_volume *volume = r->volume;
 	int verdict;
 
-	if (unlikely(r->status || !READ_ONCE(volume->direct) || !may_go_on(t)))
+	if (unlikely(r->status || !READ_ONCE(volume->direct) || !may_go_on(t, settled)))
 		return EXO_HOP_OTHER;
 
 	if (polled)
 		atomic_set(&r->phase, EXO_PHASE_OWNED);
-	verdict = step(t, r, polled);
+	verdict = step(t, r, polled, polled && !settled);
 	if (unlikely(verdict != EXO_NEXT || t->wished != BIT(0) || r->slot != t->slot ||
 		     !t->context.hop.hops_left ||
 		     !exo_fair_is_quiet(&r->turn, volume->fair, t->tenant)))
 		return judge(t, r, verdict);
 	return issue(t, r, r->request, polled);
+}
+
+/* One step in each jiffy is timed; in an interrupt the whole stay is, always. */
+static noinline enum exo_hop_result hop_timed(struct exo_read *r)
+{
+	return hop(r->traversal, r, true, false);
 }
 
 /**
@@ -252,11 +265,11 @@ bool exo_hop_in_interrupt(struct exo_read *r)
 	    !exo_request_direct_allowed() ||
 	    (!exo_budget_was_last(&stay) && !exo_budget_enter(&stay)))
 		return false;
-	switch (hop(t, r, false)) {
+	switch (hop(t, r, false, false)) {
 	case EXO_HOP_OTHER:
 		return false;
 	case EXO_HOP_TAKEN:
-		exo_drive_on(t);
+		exo_drive_on(t, &stay);
 		break;
 	case EXO_HOP_GONE:
 		break;
@@ -280,7 +293,10 @@ enum exo_hop_result exo_hop_polled(struct exo_read *r)
 		return EXO_HOP_OTHER;
 	/* Also an RCU read side, and the cheapest. */
 	preempt_disable();
-	result = hop(r->traversal, r, true);
+	if (likely(!(jiffies - r->traversal->settled)))
+		result = hop(r->traversal, r, true, true);
+	else
+		result = hop_timed(r);
 	preempt_enable();
 	return result;
 }

@@ -43,3 +43,9 @@ LIMIT(max_grace_ms, EXO_MAX_GRACE_MS, 0, EXO_MAX_GRACE_MS,
 	"Longest grace period of a revocation, in milliseconds");
 LIMIT(drain_timeout_ms, EXO_DEFAULT_DRAIN_TIMEOUT_MS, 1, EXO_MAX_DRAIN_TIMEOUT_MS,
 	"Milliseconds that a revocation waits for reads in flight before it fails with ETIMEDOUT");
+LIMIT(fair_depth, EXO_DEFAULT_FAIR_DEPTH, 1, EXO_MAX_FAIR_DEPTH,
+	"Reads that a volume's device is given at once while tenants share it: more keeps a deep device busier, fewer bring a light tenant's next read to the front sooner");
+LIMIT(fair_keep_us, EXO_DEFAULT_FAIR_KEEP_US, 0, EXO_MAX_FAIR_KEEP_US,
+	"Microseconds for which a place in the device is kept for a tenant that has got less than its part and whose read has completed; 0 keeps none");
+LIMIT(node_cache_blocks, 0, 0, EXO_MAX_CACHE_BLOCKS,
+	"Blocks of 4 KiB that are kept in memory of each file pinned from now on, charged to whoever pins it (default 0)");

@@ -55,6 +55,7 @@ EXO_LIMIT(max_hops);
  * that was used often holds its place against others.
  */
 #define EXO_MAX_CACHE_BLOCKS		4096U
+EXO_LIMIT(node_cache_blocks);
 #define EXO_CACHE_BLOCK_BYTES		4096U
 #define EXO_CACHE_MOST_USED		64U
 
@@ -111,6 +112,7 @@ EXO_LIMIT(max_grants_per_user);
  */
 #define EXO_DEFAULT_FAIR_DEPTH		32U
 #define EXO_MAX_FAIR_DEPTH		1024U
+EXO_LIMIT(fair_depth);
 
 /*
  * For so long a place is kept for a tenant that is behind; by default about as long as a process
@@ -118,6 +120,7 @@ EXO_LIMIT(max_grants_per_user);
  */
 #define EXO_DEFAULT_FAIR_KEEP_US	500U
 #define EXO_MAX_FAIR_KEEP_US		10000U
+EXO_LIMIT(fair_keep_us);
 
 /* A tenant that has read within so long counts as one that shares. */
 #define EXO_ACTIVE_MS			100U
@@ -125,9 +128,10 @@ EXO_LIMIT(max_grants_per_user);
 /*
  * Those that wait for their turn are looked at so often, whether they were revoked, cancelled or
  * have run out of time. So many are served or looked at under one lock; the next ones come so much
- * later.
+ * later, and are looked at after a rest of so many times as long as the looks took.
  */
 #define EXO_FAIR_LOOK_MS		10U
+#define EXO_FAIR_LOOK_REST		9
 #define EXO_FAIR_BURST			64U
 #define EXO_FAIR_AGAIN_US		50U
 
@@ -190,7 +194,27 @@ EXO_LIMIT(drain_timeout_ms);
 #define EXO_MAX_STEP_BUDGET_US		10000U
 #define EXO_HEAT_OF_SLOW		16
 #define EXO_HEAT_LIMIT			512
+#define EXO_HEAT_MOST			1024	/* so that one that got quick is not left there for long */
 #define EXO_HEAT_SLOTS			16U
+
+/*
+ * Those whose steps are left to workers share them by weight; one goes on for so long while others may be
+ * waiting, and is charged for so many of the windows above at most. The shift lets the largest weight tell
+ * short stints apart. Whoever is further ahead than that was away while virtual time wrapped around: what
+ * anybody may owe is less.
+ */
+#define EXO_STINT_NS			(1U * NSEC_PER_MSEC)
+#define EXO_CREW_MOST_WINDOWS		1024ULL
+#define EXO_CREW_SHIFT			4
+#define EXO_CREW_MOST_AHEAD		(1ULL << 48)
+#define EXO_CREW_BURST			16U	/* looked at in a jiffy */
+
+/* How long a tenant without a grant is remembered, and how many of a volume are. */
+#define EXO_TENANT_STAYS_MS		5000U
+#define EXO_MOST_TENANTS_STAYING	256U
+
+/* Of a CPU's time per weight, as a fraction: shares of many and heavy tenants stay exact enough. */
+#define EXO_SHARE_SHIFT			8
 
 /*
  * A polled traversal in a ring that nobody has reaped for so long is polled by a worker, which looks

@@ -71,6 +71,9 @@ static bool fill_tenant(void *object, u32 volume_id, bool all_users, union list_
 	if (!all_users && !exo_tenant_is_mine(object))
 		return false;
 	exo_tenant_fill_entry(object, &entry->tenant);
+	/* One that is only remembered has nothing, and is nobody's business. */
+	if (!entry->tenant.grants && !(entry->tenant.flags & EXO_TENANT_KEPT))
+		return false;
 	return !volume_id || entry->tenant.volume_id == volume_id;
 }
 

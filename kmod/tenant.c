@@ -64,7 +64,7 @@ static struct exo_tenant *find(struct exo_volume *volume, struct tenant_key key)
 static struct exo_tenant *create(struct exo_volume *volume, struct tenant_key key)
 {
 	struct exo_tenant *tenant;
-	int ret;
+	int ret, cpu;
 
 	lockdep_assert_held(&tenants_lock);
 	tenant = kzalloc(sizeof(*tenant), GFP_KERNEL_ACCOUNT);
@@ -79,10 +79,13 @@ static struct exo_tenant *create(struct exo_volume *volume, struct tenant_key ke
 	tenant->turns = RB_ROOT_CACHED;
 	INIT_LIST_HEAD(&tenant->keep_entry);
 	exo_rate_init(&tenant->rate, 0, 0);
+	exo_crew_line_init(&tenant->slow);
 	tenant->cpu = alloc_percpu_gfp(struct exo_tenant_cpu, GFP_KERNEL_ACCOUNT);
 	ret = -ENOMEM;
 	if (!tenant->cpu)
 		goto err_free;
+	for_each_possible_cpu(cpu)
+		exo_crew_line_init(&per_cpu_ptr(tenant->cpu, cpu)->background);
 	ret = xa_alloc_cyclic(&exo_tenants, &tenant->id, tenant, xa_limit_32b, &last_tenant_id,
 			      GFP_KERNEL_ACCOUNT);
 	if (ret < 0)
@@ -117,6 +120,32 @@ static void tenant_release(struct kref *ref)
 	call_rcu(&tenant->rcu, tenant_free_rcu);
 }
 
+static void stay_no_longer(struct exo_tenant *tenant)
+{
+	if (!tenant->stays)
+		return;
+	tenant->stays = false;
+	kref_put(&tenant->ref, tenant_release);
+}
+
+/*
+ * What a tenant owes others must not be forgotten because he closes his last grant and opens it again. So tenants
+ * stay for a while, the latest of them; the others of a volume are let go whenever one of its tenants comes or goes.
+ */
+static void let_old_ones_go(struct exo_volume *volume)
+{
+	struct exo_tenant *tenant, *next;
+	u32 staying = 0;
+
+	lockdep_assert_held(&tenants_lock);
+	/* Whoever stayed last comes first. */
+	list_for_each_entry_safe(tenant, next, &volume->tenants, entry) {
+		if (tenant->stays && (++staying > EXO_MOST_TENANTS_STAYING ||
+				      time_after(jiffies, tenant->stays_until)))
+			stay_no_longer(tenant);
+	}
+}
+
 /**
  * exo_tenant_get() - the tenant that the current process opens a grant for
  * @volume: of the grant; outlives it
@@ -131,12 +160,15 @@ struct exo_tenant *exo_tenant_get(struct exo_volume *volume)
 
 	guard(mutex)(&tenants_lock);
 	tenant = find(volume, key);
-	if (tenant)
+	if (tenant) {
 		kref_get(&tenant->ref);
-	else
+		stay_no_longer(tenant);
+	} else {
 		tenant = create(volume, key);
+	}
 	if (!IS_ERR(tenant))
 		tenant->grants++;
+	let_old_ones_go(volume);
 	return tenant;
 }
 
@@ -148,14 +180,23 @@ struct exo_tenant *exo_tenant_get(struct exo_volume *volume)
  */
 void exo_tenant_put(struct exo_tenant *tenant)
 {
+	struct exo_volume *volume = tenant->volume;
+
 	guard(mutex)(&tenants_lock);
-	tenant->grants--;
-	kref_put(&tenant->ref, tenant_release);
+	if (!--tenant->grants && !READ_ONCE(volume->gone)) {
+		/* The grant's reference becomes the volume's. */
+		tenant->stays = true;
+		tenant->stays_until = jiffies + msecs_to_jiffies(EXO_TENANT_STAYS_MS);
+		list_move(&tenant->entry, &volume->tenants);
+		let_old_ones_go(volume);
+	} else {
+		kref_put(&tenant->ref, tenant_release);
+	}
 }
 
 /**
  * exo_tenants_drop() - the volume's device goes, and with it what was set for its tenants
- * @volume: has no traversal in flight
+ * @volume: gone, and has no traversal in flight
  *
  * Context: process, may sleep.
  */
@@ -165,8 +206,11 @@ void exo_tenants_drop(struct exo_volume *volume)
 
 	guard(mutex)(&tenants_lock);
 	list_for_each_entry_safe(tenant, next, &volume->tenants, entry) {
-		if (!tenant->set)
-			continue;
+		/* The one reference keeps it while the other is given back. */
+		kref_get(&tenant->ref);
+		stay_no_longer(tenant);
+		if (tenant->set)
+			kref_put(&tenant->ref, tenant_release);
 		tenant->set = false;
 		kref_put(&tenant->ref, tenant_release);
 	}
@@ -236,7 +280,9 @@ int exo_tenant_set(struct exo_ioctl_call *call)
  */
 bool exo_tenant_is_mine(const struct exo_tenant *tenant)
 {
-	return !tenant->cgroup && uid_eq(KUIDT_INIT(tenant->key), current_uid());
+	if (tenant->cgroup)
+		return tenant->key == cgroup_id(task_dfl_cgroup(current));
+	return uid_eq(KUIDT_INIT(tenant->key), current_uid());
 }
 
 /**

@@ -4,8 +4,8 @@
  * so chooses, a cgroup. Everything that is opened or derived belongs to the tenant of the process
  * that did it, whoever uses it later.
  *
- * Lifetime: referenced by its grants and, if the administrator gave it terms of its own, by its
- * volume. Between its last grant and its end a listing may still look at it (RCU).
+ * Lifetime: referenced by its grants and, for a while after the last of them or if the administrator
+ * gave it terms of its own, by its volume. At its end a listing may still look at it (RCU).
  */
 #ifndef EXO_TENANT_H
 #define EXO_TENANT_H
@@ -22,6 +22,7 @@
 
 #include <linux/exo.h>
 
+#include "crew.h"
 #include "limits.h"
 #include "rate.h"
 
@@ -40,6 +41,12 @@ struct exo_tenant_cpu {
 	/* Of the window that began then, and what is left of those before (budget.c). */
 	u64 window_start;
 	u64 spent;
+	u32 weight;			/* of the tenant in that window */
+	u64 share;			/* of the window's time, as of the last look at it */
+	u32 over;			/* program whose last step here was too long, or 0 */
+	u64 over_at;
+
+	struct exo_line background;	/* in that CPU's crew */
 };
 
 struct exo_tenant {
@@ -60,7 +67,11 @@ struct exo_tenant {
 	struct list_head entry;		/* of volume->tenants */
 	struct kref ref;
 	bool set;			/* the volume holds a reference */
+	bool stays;			/* so it does, because it may come back before this jiffy */
+	unsigned long stays_until;
 	u32 grants;
+
+	struct exo_line slow;		/* in the crew for slow programs; crew.c's */
 
 	/* Guarded by volume->fair->lock; fair.c's. */
 	struct list_head active_entry ____cacheline_aligned_in_smp;

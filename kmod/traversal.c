@@ -14,6 +14,7 @@
 
 #include "budget.h"
 #include "cache.h"
+#include "clock.h"
 #include "grant.h"
 #include "issue.h"
 #include "pin.h"
@@ -58,6 +59,7 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 {
 	bool alone = preempt_model_none() || preempt_model_voluntary();
 	int verdict;
+	u64 begun;
 
 	if (!alone)
 		preempt_disable();
@@ -67,13 +69,22 @@ static int call_slow(struct exo_traversal *t, int (*member)(struct exo_hop_conte
 		verdict = detached(t);
 	} else {
 		exo_budget_begin_slow(t->program);
+		begun = exo_clock();
 		verdict = member(&t->context);
+		exo_budget_judge_slow(t->tenant, t->program, exo_clock() - begun);
 		exo_budget_end_slow(t->program);
 	}
 	rcu_read_unlock();
 	if (!alone)
 		preempt_enable();
 	return verdict;
+}
+
+/* A stay in an interrupt is judged as a whole. */
+static void judge(struct exo_traversal *t, u64 begun)
+{
+	if (!in_hardirq() && !in_serving_softirq())
+		exo_budget_judge(t->tenant, t->program, exo_clock() - begun);
 }
 
 /*
@@ -85,18 +96,21 @@ static int call(struct exo_traversal *t, int (*member)(struct exo_hop_context *c
 {
 	unsigned long flags;
 	int verdict;
+	u64 begun;
 
 	t->free = t->lanes & ~(t->due | t->in_flight | t->arrived);
 	if (unlikely(exo_budget_is_slow(t)) && preemptible())
 		return call_slow(t, member);
 
 	local_irq_save(flags);
+	begun = exo_clock();
 	if (unlikely(READ_ONCE(t->program->gone)))
 		verdict = detached(t);
 	else if (member == t->program->step)
 		verdict = exo_program_step(t->program, &t->context);
 	else
 		verdict = member(&t->context);
+	judge(t, begun);
 	local_irq_restore(flags);
 	return verdict;
 }
@@ -106,11 +120,15 @@ static void call_finish(struct exo_traversal *t)
 {
 	unsigned long flags;
 	bool gone;
+	u64 begun;
 
 	local_irq_save(flags);
+	begun = exo_clock();
 	gone = READ_ONCE(t->program->gone);
-	if (!gone)
+	if (!gone) {
 		t->program->finish(&t->context);
+		judge(t, begun);
+	}
 	local_irq_restore(flags);
 	if (gone && (t->cause == EXO_END_DONE || t->cause == EXO_END_PROGRAM)) {
 		t->cause = EXO_END_DETACHED;

@@ -31,6 +31,7 @@
 #include "watch.h"
 
 struct exo_backlog;
+struct exo_crew;
 struct exo_grant;
 struct exo_tenant;
 struct exo_user;
@@ -94,6 +95,9 @@ struct exo_traversal {
 	struct hrtimer retry;		/* queues work after it */
 	bool in_background;		/* its worker has the priority of everybody else */
 	struct exo_volume *submits_to;	/* for whose device its worker may sleep; NULL = for none */
+	struct list_head line_entry;	/* while it waits for a place in a crew */
+	struct list_head crew_entry;	/* as well */
+	struct exo_crew *crew;		/* whose place its work has when it begins, or NULL */
 	u64 stalled_until_ns;		/* for a poller; 0 = not stalled */
 	struct exo_watch watch;		/* for one in a ring with IOPOLL */
 

@@ -17,9 +17,10 @@ class Parameter {
   public:
     explicit Parameter(const std::string& name)
         : path_("/sys/module/exo/parameters/" + name), before_(get()) {}
-    Parameter(const std::string& name, uint32_t value) : Parameter(name) {
-        REQUIRE(set(std::to_string(value)) == 0);
+    Parameter(const std::string& name, const std::string& text) : Parameter(name) {
+        REQUIRE(set(text) == 0);
     }
+    Parameter(const std::string& name, uint32_t value) : Parameter(name, std::to_string(value)) {}
     ~Parameter() { set(before_); }
     Parameter(const Parameter&) = delete;
     Parameter& operator=(const Parameter&) = delete;

@@ -11,6 +11,7 @@ modprobe null_blk nr_devices=0
 config=/sys/kernel/config/nullb
 mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 mkdir "$config/nullb0"
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # Slower on a slow kernel, as the test's own times are.
 scale=$((EXO_TIME_SCALE < 4 ? EXO_TIME_SCALE : 4))
 for setting in size=64 blocksize=512 irqmode=2 completion_nsec=$((scale * 10000000)) hw_queue_depth=8 submit_queues=1; do

@@ -221,7 +221,7 @@ struct exo_grant_entry {
 	__u64 opened_at_ns;		/* CLOCK_REALTIME */
 	__u32 volume_id;
 	__u32 uid;			/* as seen by the caller's user namespace */
-	__u32 pid;			/* that opened it, as seen by the caller's pid namespace; 0 = not visible */
+	__u32 pid;			/* that opened it, in the caller's pid namespace; 0 = not visible */
 	__u32 state;			/* EXO_PIN_STATE_* plus EXO_GRANT_STATE_CUT */
 	__u32 hop_limit;
 	__u32 in_flight;
@@ -249,17 +249,18 @@ struct exo_program_entry {
 	__u64 attached_at_ns;		/* CLOCK_REALTIME */
 	__u32 in_flight;
 	__u32 reserved;
-	__u64 slow;			/* times that it took longer in an interrupt than it may */
+	__u64 slow;			/* times that it took longer than it may with interrupts off */
 };
 
 /*
- * A tenant: those who share a volume's device with others, a user or a cgroup. It lists as long as it has grants
- * open, or terms of its own, and its counters begin anew when it comes back.
+ * A tenant: those who share a volume's device with others, a user or a cgroup. It lists as long as
+ * it has grants open, or terms of its own, and its counters begin anew when it comes back some
+ * seconds later.
  */
 struct exo_tenant_entry {
 	__u32 tenant_id;
 	__u32 volume_id;
-	__u64 key;			/* user as seen by the caller's user namespace, or inode number of the cgroup */
+	__u64 key;			/* user in the caller's user namespace, or cgroup's inode number */
 	__u32 flags;			/* EXO_TENANT_* */
 	__u32 weight;
 	__u32 rate_reads;		/* per second, of all its grants together; 0 = no limit */
@@ -278,14 +279,15 @@ struct exo_tenant_entry {
 #define EXO_TENANT_ACTIVE	(1U << 2)	/* it has read lately, so that others share with it */
 
 /*
- * EXO_IOC_TENANT_SET: what a tenant of a volume gets. All of it is set at once, at once in force, for grants that are open
- * and those to come, until it is set again or the volume goes. Needs CAP_SYS_ADMIN. Errors, in this order: EPERM; EINVAL
- * flags, a weight over the maximum, no such user number; ENOENT no such volume; ENOMEM.
+ * EXO_IOC_TENANT_SET: what a tenant of a volume gets. All of it is set at once, at once in force,
+ * for grants that are open and those to come, until it is set again or the volume goes. Needs
+ * CAP_SYS_ADMIN. Errors, in this order: EPERM; EINVAL flags, a weight over the maximum, no such
+ * user number; ENOENT no such volume; ENOMEM.
  */
 struct exo_tenant_set {
 	__u32 volume_id;		/* in */
 	__u32 flags;			/* in: EXO_TENANT_CGROUP */
-	__u64 key;			/* in: user (in the initial user namespace), or inode number of the cgroup */
+	__u64 key;			/* in: user in the initial namespace, or cgroup's inode number */
 	__u32 weight;			/* in: 0 = default */
 	__u32 rate_reads;		/* in: per second; 0 = no limit */
 	__u64 rate_bytes;		/* in: per second; 0 = no limit */
@@ -369,9 +371,9 @@ struct exo_audit_event {
 #define EXO_AUDIT_PROGRAM_ATTACH	11
 #define EXO_AUDIT_PROGRAM_DETACH	12
 /*
- * GRANT_DENIED and TRAVERSAL_FAILED of a user other than root are recorded up to 16 times a second, so that
- * nobody can push everything else out of the ring. The rest is counted, and follows within about a second as
- * one record: length says how many, uid whose they were (~0: of several users).
+ * GRANT_DENIED and TRAVERSAL_FAILED of a user other than root are recorded up to 16 times a second,
+ * so that nobody can push everything else out of the ring. The rest is counted, and follows within
+ * about a second as one record: length says how many, uid whose they were (~0: of several users).
  */
 #define EXO_AUDIT_SUPPRESSED		13
 #define EXO_AUDIT_GRANT_DERIVE		14	/* by the process that the record names */
@@ -440,7 +442,9 @@ struct exo_bind_mount {
 	__u32 flags;			/* in: 0 */
 };
 
-/* One run of a file on the device. All three are multiples of the logical block size; length > 0. */
+/*
+ * One run of a file on the device. All three are multiples of the logical block size; length > 0.
+ */
 struct exo_extent {
 	__u64 file_offset;
 	__u64 disk_offset;		/* from the start of the attached device or partition */
@@ -536,14 +540,14 @@ enum exo_end {
 };
 
 /*
- * How the reads after the first are issued. With EXO_ENGINE_AUTO it is dispatch where nothing else works or is
- * right, otherwise completion; outcome.engine and .engine_reason tell.
+ * How the reads after the first are issued. With EXO_ENGINE_AUTO it is dispatch where nothing else
+ * works or is right, otherwise completion; outcome.engine and .engine_reason tell.
  */
 enum exo_engine {
 	EXO_ENGINE_AUTO		= 0,
 	EXO_ENGINE_COMPLETION	= 1,	/* by the driver, where the read before completed */
 	EXO_ENGINE_POLLED	= 2,	/* by the caller, who spins on a poll queue; no interrupt */
-	EXO_ENGINE_DISPATCH	= 3,	/* as bios, by the waiting caller or a worker; any device, any cgroup */
+	EXO_ENGINE_DISPATCH	= 3,	/* as bios, by the caller or a worker; any device, any cgroup */
 };
 
 enum exo_engine_reason {
@@ -699,21 +703,26 @@ struct exo_grant_revoke {
 #define EXO_REVOKE_SELF		(1U << 0)	/* this one, too */
 
 /*
- * Through io_uring: IORING_OP_URING_CMD on a grant fd. Any number may be in flight, up to the grant's limit.
- *  - cmd_op EXO_GRANT_TRAVERSE, in a ring of any kind: the SQE's command is a struct exo_uring_pointer.
- *  - cmd_op EXO_URING_TRAVERSE, in a ring with 128-byte SQEs: the command is a struct exo_uring_traverse, and no user
- *    memory is read but the arguments.
- * Everything is read when it is submitted, and results and outcome are written before the completion appears.
- * CQE: res is enum exo_end, or a negative errno when the traversal did not start, as EXO_GRANT_TRAVERSE would return,
- * but EBUSY for the in-flight limit; EFAULT also when something could not be written, for example because another
- * process than the submitter's reaps. With 32-byte CQEs big_cqe[0] is outcome.value.
- * With IORING_URING_CMD_FIXED in the SQE's uring_cmd_flags, all that is written (result, blocks, outcome) lies in the
- * registered buffer buf_index: EFAULT at once, before any other check of the request, for a buffer that there is not and
- * for a place outside of it. The buffer may be unregistered meanwhile; its pages stay until the completion, and whoever
- * reaps makes no difference.
- * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; there any other engine, and
- * elsewhere EXO_ENGINE_POLLED, is EINVAL. If nobody reaps for long, the kernel looks after it meanwhile, slowly. A ring
- * that is closed, or whose process ends, ends its traversals with EXO_END_CANCELLED at their next completion.
+ * Through io_uring: IORING_OP_URING_CMD on a grant fd. Any number may be in flight, up to the
+ * grant's limit.
+ *  - cmd_op EXO_GRANT_TRAVERSE, in a ring of any kind: the SQE's command is a struct
+ *    exo_uring_pointer.
+ *  - cmd_op EXO_URING_TRAVERSE, in a ring with 128-byte SQEs: the command is a struct
+ *    exo_uring_traverse, and no user memory is read but the arguments.
+ * Everything is read when it is submitted, and results and outcome are written before the
+ * completion appears. CQE: res is enum exo_end, or a negative errno when the traversal did not
+ * start, as EXO_GRANT_TRAVERSE would return, but EBUSY for the in-flight limit; EFAULT also when
+ * something could not be written, for example because another process than the submitter's reaps.
+ * With 32-byte CQEs big_cqe[0] is outcome.value.
+ * With IORING_URING_CMD_FIXED in the SQE's uring_cmd_flags, all that is written (result, blocks,
+ * outcome) lies in the registered buffer buf_index: EFAULT at once, before any other check of the
+ * request, for a buffer that there is not and for a place outside of it. The buffer may be
+ * unregistered meanwhile; its pages stay until the completion, and whoever reaps makes no
+ * difference.
+ * In a ring with IORING_SETUP_IOPOLL every traversal is polled, driven by whoever reaps; there any
+ * other engine, and elsewhere EXO_ENGINE_POLLED, is EINVAL. If nobody reaps for long, the kernel
+ * looks after it meanwhile, slowly. A ring that is closed, or whose process ends, ends its
+ * traversals with EXO_END_CANCELLED at their next completion.
  */
 struct exo_uring_pointer {
 	__u64 traverse;			/* address of a struct exo_traverse; cmd_op carries its size */
@@ -745,7 +754,8 @@ struct exo_uring_traverse {
  * that were submitted to the same ring, on the same open file, with that user_data, or with any.
  * Each ends with EXO_END_CANCELLED when what it has in flight has come, or in the way that it was
  * about to end in. res is how many there were. Linux 6.12 passes neither IORING_OP_ASYNC_CANCEL nor
- * a linked timeout on to commands: for a traversal, which goes on, both answer that it is not there.
+ * a linked timeout on to commands: for a traversal, which goes on, both answer that it is not
+ * there.
  * Errors: EINVAL flags, reserved, or user_data with EXO_CANCEL_ALL; ENOENT none of them is in
  * flight.
  */
@@ -855,9 +865,9 @@ struct exo_file_place {
 /* ------------------------------------------------------------------ BPF programs */
 
 /*
- * What a program is told about the block that arrived. Read-only; in the kernel it is the first member
- * of a larger type, so that a program cannot make one of its own. Its blocks, arguments and results
- * are reached through kfuncs (bpf/include/exo.bpf.h).
+ * What a program is told about the block that arrived. Read-only; in the kernel it is the first
+ * member of a larger type, so that a program cannot make one of its own. Its blocks, arguments and
+ * results are reached through kfuncs (bpf/include/exo.bpf.h).
  */
 struct exo_hop {
 	__u64 offset;			/* file offset of the block */
