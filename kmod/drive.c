@@ -420,10 +420,10 @@ static void go_on(struct exo_read *r, const struct exo_stay *stay, bool here)
 	const struct drive d = { .context = EXO_CONTEXT_COMPLETION, .stay = stay };
 	struct exo_traversal *t = r->traversal;
 
-	/* What waits for a CPU needs no place in the device, nor does what comes to one that does. */
+	/* What waits for a CPU keeps nothing that others need, nor does what comes to one that waits. */
 	if (!here || (several(t) && READ_ONCE(t->in_background) && READ_ONCE(t->events.first))) {
 		exo_fair_arrived(&r->turn);
-		exo_fair_done(&r->turn);
+		exo_issue_idle(r);
 	}
 	if (!take_over(r))
 		return;

@@ -117,7 +117,7 @@ enum exo_issue_result exo_issue(struct exo_read *r, enum exo_context context)
 
 /**
  * exo_issue_idle() - the read is not needed at the moment, while others of its traversal go on
- * @r: of a traversal that the caller drives, not in flight
+ * @r: not in flight; the caller drives its traversal, or is its completion
  *
  * It must not keep what others may be waiting for.
  *

@@ -177,7 +177,7 @@ static void set_waiting(struct exo_read *r, bool waiting)
 
 /**
  * exo_request_release() - give the request, if any, back to its queue, and wait for none
- * @r: of a traversal that the caller drives, not in flight
+ * @r: not in flight; the caller drives its traversal, or is its completion
  *
  * As long as a read counts as waiting, all others on the queue give back their requests for it.
  *

@@ -81,7 +81,7 @@ static bool has_turn(const struct exo_traversal *t)
  */
 static struct exo_crew *crew_of(const struct exo_traversal *t)
 {
-	if (!t->arrived || t->ending || has_turn(t))
+	if (!t->arrived || t->ending)
 		return NULL;
 	if (exo_budget_is_slow(t))
 		return &slow_crew;
@@ -129,9 +129,9 @@ static void leave_lines(struct exo_traversal *t)
 	}
 }
 
-static void release_requests(struct exo_traversal *t)
+static void release_requests(struct exo_traversal *t, u32 lanes)
 {
-	for (u32 lanes = t->due | t->arrived; lanes; lanes &= lanes - 1)
+	for (; lanes; lanes &= lanes - 1)
 		exo_request_release(&t->reads[__ffs(lanes)]);
 }
 
@@ -154,16 +154,19 @@ void exo_workers_defer(struct exo_traversal *t)
 		WRITE_ONCE(t->in_background, true);
 	if (t->in_background)
 		leave_devices(t);
-	if (crew) {
+	/* Or else the read that has its turn might look for room which these keep, and they wait for it. */
+	if (crew)
+		release_requests(t, t->arrived);
+	if (crew && !has_turn(t)) {
 		t->submits_to = NULL;
 		leave_lines(t);
-		release_requests(t);
+		release_requests(t, t->due);
 		exo_crew_join(crew, t);
 		return;
 	}
 	queue = queue_of(t);
 	if (queue != urgent && queue != away)
-		release_requests(t);
+		release_requests(t, t->due | t->arrived);
 	queue_work(queue, &t->work);
 }
 
