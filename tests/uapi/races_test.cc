@@ -316,6 +316,7 @@ TEST_CASE("endless traversals do not keep others from the queue") {
         {"the same block for ever", "test_stride", 0, {{0, 0, 4096}, 0, 0}, 1},
         {"holes, which need no device", "test_stride", kHoles, {{0, 0, 4096}, 0, 0}, 1},
         {"sixteen reads at once", "test_explode", 0, {}, 16},
+        {"sixteen reads and long computation", "test_explode", 0, {{}, 10000, 0}, 16},
         {"long computation", "test_spin", 0, {{4096, 0, 4096}, 10000, 0}, 1},
     };
     {
