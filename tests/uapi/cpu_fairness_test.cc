@@ -128,7 +128,11 @@ TEST_CASE("a program over its budget goes on in workers, stays there, and comes 
         }
         return false;
     };
-    const bool direct = some_direct(rig.grant);
+    // Where interrupts issue nothing a few count as such all the same: those that the call issues
+    // which starts the traversal.
+    exo_info info = {};
+    REQUIRE(call(open_exo(), EXO_IOC_INFO, &info) == 0);
+    const bool direct = (info.features & EXO_FEATURE_DIRECT_ISSUE) && some_direct(rig.grant);
     const uint32_t kLong = 30000;
 
     // After a long step the next ones are workers'. Each CPU has to see one for itself.
@@ -150,7 +154,7 @@ TEST_CASE("a program over its budget goes on in workers, stays there, and comes 
     if (child == 0) {
         bool fine = !setresuid(1001, 1001, 1001);
         Opened mine = rig.regrant();
-        _exit(fine && !mine.error && some_direct(mine.fd) == direct ? 0 : 1);
+        _exit(fine && !mine.error && (!direct || some_direct(mine.fd)) ? 0 : 1);
     }
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
@@ -160,7 +164,9 @@ TEST_CASE("a program over its budget goes on in workers, stays there, and comes 
     for (int i = 0; i < 10; i++) {
         steps(200, 0, rig.grant);
     }
-    CHECK(some_direct(rig.grant) == direct);
+    if (direct) {
+        CHECK(some_direct(rig.grant));
+    }
 }
 
 TEST_SUITE_END();
