@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The module's interface on the NVMe drive: arguments, grants, traversals, programs, races, listings.
-# time-limit: 300
+# time-limit: 900
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A partition is a volume of its own: what is read begins at its start. Two of one disk share what the disk has.
-# time-limit: 180
+# time-limit: 360
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Traversals on a queue with each scheduler, and while the scheduler is being changed: the queue can be
 # frozen, nothing is lost, and the scheduler's books balance (it warns if they do not).
-# time-limit: 400
+# time-limit: 800
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Random calls of every kind by several processes, killed at any time: all that counts is that the kernel has
 # nothing to say about it, and that nothing is left. Longer: tools/vm/run --script THIS SECONDS [SEED]
-# time-limit: 120
+# time-limit: 240
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

@@ -3,7 +3,7 @@
 # Memory, user accesses, requests and devices that fail: one by one in every call, and at random under random calls.
 # Every call ends with a definite result, and nothing is left. Only on a kernel with fault injection (--debug-kernel).
 # Longer at random: tools/vm/run ... --script THIS SECONDS
-# time-limit: 400
+# time-limit: 800
 . "$EXO_TOP/tests/vm/lib.sh"
 . "$EXO_TOP/tests/vm/faults.sh"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Tenants share a device whose time is the bottleneck: it works on a few reads at once, each of which takes long
 # enough that the processors have little to do.
-# time-limit: 200
+# time-limit: 400
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

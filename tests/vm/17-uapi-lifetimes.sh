@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The drive is reset, loses its driver, is removed, comes back and stops answering, CPUs go and come, all while
 # dozens of traversals of every kind are in flight: each has a definite end in bounded time, and nothing is left.
-# time-limit: 300
+# time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 
 need_module

@@ -4,7 +4,7 @@
 # the stack. What they assert need not hold then; that each ends or can be killed, that nothing of it is left in the
 # module, and that the kernel has nothing to say, must. Others: tools/vm/run ... --script THIS SUITE,SUITE...; all of
 # them, which takes three quarters of an hour, by the word "all".
-# time-limit: 300
+# time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 . "$EXO_TOP/tests/vm/faults.sh"
 
@@ -19,21 +19,6 @@ suites=${1:-batch,uring,cache,derive,fan-out,sets,grants,calls}
 "$EXO_BUILD/tests/uapi/exo_uapi_test" --list-test-cases -ts="$suites" -tse=fairness,memory --no-intro=1 |
     grep -v '^\(\[doctest\]\|=\)' >"$TMPDIR/cases"
 [ "$(wc -l <"$TMPDIR/cases")" -ge 20 ] || die "there are only $(wc -l <"$TMPDIR/cases") tests of $suites"
-
-no_grants() {
-    [ "$(exo --json grants | tr -d ' \n')" = '[]' ]
-}
-
-# A test that failed left its volume with its pins.
-let_all_go() {
-    local id
-    wait_until 10 no_traversals_in_flight
-    exo --json volumes | sed -n 's/.*"id": \([0-9]*\).*/\1/p' >"$TMPDIR/volumes"
-    while read -r id; do
-        wait_until 5 exo release --grace-ms 0 "$id"
-    done <"$TMPDIR/volumes"
-    wait_until 5 no_grants
-}
 
 # run_all KIND PERCENT: each test with faults on, and none while its leavings are looked at
 run_all() {
@@ -50,7 +35,8 @@ run_all() {
         *) failed=$((failed + 1)) ;;
         esac
         echo 0 >"$faults/$1/probability"
-        let_all_go
+        # A test that failed left its volume with its pins.
+        release_volumes
     done <"$TMPDIR/cases"
     echo "$1: $passed tests did not notice, $failed did, $killed were killed"
     [ "$failed" -gt 0 ] || die "no fault had any effect: this was no test"

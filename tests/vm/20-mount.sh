@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # mount(8) and umount(8) on an NVMe drive with the module loaded, as a person uses them.
-# time-limit: 180
+# time-limit: 360
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands mkfs.exo mount.exo

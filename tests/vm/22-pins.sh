@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # A pinned file cannot change until it is unpinned, with the real module: write, truncate, punch and all else that
 # touches data fails with EPERM, while names and attributes stay free to change.
-# time-limit: 180
+# time-limit: 360
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands mkfs.exo mount.exo exo_pin_tool

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # A daemon killed with -9: the module keeps the drive and the pins, grants live on, and the next mount takes over:
 # persistent pins undisturbed, leases revoked, synced data there.
-# time-limit: 180
+# time-limit: 360
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands mkfs.exo mount.exo exo_pin_tool

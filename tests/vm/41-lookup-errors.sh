@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What lookups and programs say when something is wrong: no index, damage, a rejected program, no
 # permission; and a lookup that is killed leaves nothing behind.
-# time-limit: 200
+# time-limit: 400
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Lookups at the drive's completion do not need the daemon: killed with -9 in their midst, they go on to the last;
 # after the next mount the data is there, the pin holds, and lookups still equal the mounted file.
-# time-limit: 240
+# time-limit: 480
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Lookups in a cgroup with the io controller: each read is in its io.stat, and its io.max holds. Nobody
 # there can ask for an engine that goes around it.
-# time-limit: 120
+# time-limit: 240
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo

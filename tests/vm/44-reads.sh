@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Reads of every size and alignment over randomly fragmented files, first ones and chains of them, equal pread() of
 # the mounted files, on each engine. More: tools/vm/run ... --script THIS READS [SEED]
-# time-limit: 300
+# time-limit: 600
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo

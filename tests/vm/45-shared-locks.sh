@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Lookups on all CPUs take the lock that tenants share no more than once in a jiffy while one tenant is
 # alone, and for each read only while two are active or a rate is to be kept.
-# time-limit: 120
+# time-limit: 240
 . "$EXO_TOP/tests/vm/lib.sh"
 need_module
 need_commands exo mkfs.exo mount.exo

@@ -101,6 +101,21 @@ no_traversals_in_flight() {
     grep -q '"traversals_in_flight": 0' <<<"$(exo --json stats)"
 }
 
+no_grants() {
+    [ "$(exo --json grants | tr -d ' \n')" = '[]' ]
+}
+
+# What a process that died left attached, with its pins: by design they outlast it.
+release_volumes() {
+    local id
+    wait_until 10 no_traversals_in_flight
+    exo --json volumes | sed -n 's/.*"id": \([0-9]*\).*/\1/p' >"$TMPDIR/volumes"
+    while read -r id; do
+        wait_until 5 exo release --grace-ms 0 "$id"
+    done <"$TMPDIR/volumes"
+    wait_until 5 no_grants
+}
+
 # A test that fails with the lookup program attached must not make the next one fail, too.
 clean_up_lookups_at_exit() {
     trap '

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # An NVMe multipath head has no hardware queue: it is served by dispatch, and auto chooses that and says why.
-# time-limit: 200
+# time-limit: 400
 . "$EXO_TOP/tests/vm/lib.sh"
 . "$EXO_TOP/tests/vm/devices/lib.sh"
 

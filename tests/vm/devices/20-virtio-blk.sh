@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # virtio-blk: reads are reissued where the one before completed.
-# time-limit: 200
+# time-limit: 400
 . "$EXO_TOP/tests/vm/lib.sh"
 . "$EXO_TOP/tests/vm/devices/lib.sh"
 
