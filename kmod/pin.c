@@ -95,7 +95,7 @@ static int read_map(struct exo_pinned *pin, u64 user_extents, u32 count)
 	size_t bytes = array_size(count, sizeof(*extents));
 	int ret;
 
-	extents = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
+	extents = kvmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!extents)
 		return -ENOMEM;
 	ret = -EFAULT;
@@ -105,7 +105,7 @@ static int read_map(struct exo_pinned *pin, u64 user_extents, u32 count)
 	if (exo_extent_map_check(extents, count, &limits) != EXO_EXTENT_OK)
 		goto out;
 	ret = -ENOMEM;
-	pin->map_memory = kvmalloc(exo_extent_map_bytes(count), GFP_KERNEL_ACCOUNT);
+	pin->map_memory = kvmalloc(exo_extent_map_bytes(count), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!pin->map_memory)
 		goto out;
 	exo_extent_map_build(&pin->map, pin->map_memory, extents, count);

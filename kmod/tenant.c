@@ -80,7 +80,7 @@ static struct exo_tenant *create(struct exo_volume *volume, struct tenant_key ke
 	INIT_LIST_HEAD(&tenant->keep_entry);
 	exo_rate_init(&tenant->rate, 0, 0);
 	exo_crew_line_init(&tenant->slow);
-	tenant->cpu = alloc_percpu_gfp(struct exo_tenant_cpu, GFP_KERNEL_ACCOUNT);
+	tenant->cpu = alloc_percpu_gfp(struct exo_tenant_cpu, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	ret = -ENOMEM;
 	if (!tenant->cpu)
 		goto err_free;

@@ -129,7 +129,8 @@ static int make_areas(struct exo_traversal *t, const struct exo_traverse *arg)
 
 	if (!bytes)
 		return 0;
-	t->area = kvmalloc(bytes, GFP_KERNEL_ACCOUNT);
+	/* The caller chose the size, and is told: no matter for the kernel's log. */
+	t->area = kvmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!t->area)
 		return -ENOMEM;
 	t->result = t->area;

@@ -322,7 +322,7 @@ int exo_traverse_batch_ioctl(struct exo_ioctl_call *call)
 		return -E2BIG;
 
 	b.ends = kmalloc(sizeof(*b.ends), GFP_KERNEL_ACCOUNT);
-	b.started = kvcalloc(arg->count, sizeof(*b.started), GFP_KERNEL_ACCOUNT);
+	b.started = kvcalloc(arg->count, sizeof(*b.started), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (b.ends && (b.started || !arg->count)) {
 		init_llist_head(&b.ends->list);
 		init_completion(&b.ends->more);

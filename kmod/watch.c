@@ -227,7 +227,7 @@ int exo_watch_begin_volume(struct exo_volume *volume)
 {
 	unsigned int cpu;
 
-	volume->watchers = alloc_percpu_gfp(struct exo_watcher, GFP_KERNEL_ACCOUNT);
+	volume->watchers = alloc_percpu_gfp(struct exo_watcher, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!volume->watchers)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {

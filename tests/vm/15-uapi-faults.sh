@@ -14,6 +14,11 @@ modprobe fuse
 step "one after the other, in every call"
 "$EXO_BUILD/tests/uapi/exo_uapi_faults"
 
+step "no page is to be had for what is large"
+only_in_module fail_page_alloc 0
+"$EXO_BUILD/tests/uapi/exo_uapi_faults" --no-skip -ts="no pages"
+no_faults
+
 seconds=${1:-8}
 fuzz() {
     "$EXO_BUILD/tests/uapi/exo_uapi_fuzz" --seconds "$seconds"
@@ -36,7 +41,7 @@ unload_module_check
 
 # NVMe resets its controller then, and freezes its queue in one worker to thaw it in another, which Linux 6.12 does
 # not tell lockdep ("workqueue leaked ... lock"); there a driver that completes the request serves as well.
-if [ "$(cat /proc/sys/kernel/prove_locking)" = 1 ]; then
+if [ -e /proc/lockdep_stats ]; then
     modprobe null_blk nr_devices=0
     config=/sys/kernel/config/nullb/nullb0
     mkdir "$config"

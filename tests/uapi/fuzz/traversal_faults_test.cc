@@ -266,3 +266,44 @@ TEST_CASE("traversals of a file whose blocks are kept") {
 }
 
 TEST_SUITE_END();
+
+TEST_SUITE_BEGIN("no pages");
+
+// The caller is told, and that is all: what a process may ask for is no news to the kernel's log,
+// which the script looks at. Only while the script has faults in exo.ko only.
+TEST_CASE("memory of a size that the caller chose" * doctest::skip()) {
+    const std::string faults = "/sys/kernel/debug/fail_page_alloc/probability";
+    {
+        Rig rig(64 * 4096);
+        Request one(shared_program("test_stride").id(), EXO_TRAVERSE_ALL_BLOCKS);
+        std::vector<exo_extent> extents;
+        for (uint64_t i = 0; i < 4096; i++) {
+            extents.push_back({i * 4096, (4095 - i) * 4096, 4096});
+        }
+        std::vector<exo_traverse> many(1024, one.traverse);
+        exo_batch batch = {};
+        batch.traversals = reinterpret_cast<uint64_t>(many.data());
+        batch.count = static_cast<uint32_t>(many.size());
+        batch.entry_bytes = sizeof(exo_traverse);
+        // Without, first, so that everything else is there.
+        REQUIRE(call(rig.grant, EXO_GRANT_TRAVERSE, &one.traverse) == 0);
+        CHECK(definite_end(one.traverse.outcome));
+        std::ofstream(faults) << 100 << std::flush;
+        int traversal = call(rig.grant, EXO_GRANT_TRAVERSE, &one.traverse);
+        int several = call(rig.grant, EXO_GRANT_BATCH, &batch);
+        int pinned = pin(rig.volume, 99, 1, extents.size() * 4096, extents);
+        std::ofstream(faults) << 0 << std::flush;
+        CHECK(traversal == -ENOMEM);
+        CHECK(pinned == -ENOMEM);
+        // Its own list is 8 KiB, which may be there; those on it then are not.
+        CHECK((several == -ENOMEM || several == 0));
+        for (const exo_traverse& entry : many) {
+            CHECK((several ||
+                   (entry.outcome.cause == EXO_END_NOT_STARTED && entry.outcome.error == -ENOMEM)));
+        }
+    }
+    expect_idle();
+    CHECK(stats().grants == 0);
+}
+
+TEST_SUITE_END();
