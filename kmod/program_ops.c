@@ -226,7 +226,8 @@ static int reg(void *kdata, struct bpf_link *link)
 	kref_init(&program->ref);
 	kref_get(&program->ref);
 	ret = -ENOMEM;
-	program->counters = alloc_percpu_gfp(struct exo_program_counters, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	program->counters = alloc_percpu_gfp(struct exo_program_counters,
+						     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!program->counters)
 		goto err_free;
 	ret = percpu_ref_init(&program->in_flight, program_drained, 0, GFP_KERNEL_ACCOUNT);
