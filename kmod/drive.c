@@ -533,14 +533,13 @@ void exo_drive_poll(struct exo_traversal *t)
 		}
 	}
 	gather_polled(t);
-	if (t->arrived) {
-		t->stalled_until_ns = 0;
-	} else if (t->stalled_until_ns && ktime_get_ns() >= t->stalled_until_ns) {
-		t->stalled_until_ns = 0;
-	} else if (t->stalled_until_ns || !t->due) {
+	if (!t->arrived) {
+		/* Also if it wants room: perhaps nobody else polls, and what is in flight has it. */
 		exo_request_poll(t);
-		return;
+		if (!t->due || ktime_get_ns() < t->stalled_until_ns)
+			return;
 	}
+	t->stalled_until_ns = 0;
 	run(t, &d);
 }
 

@@ -311,6 +311,35 @@ TEST_CASE("many trees at once through rings, with several reads of each in fligh
     expect_idle();
 }
 
+// Each has reads in flight and others that find no room. Whoever reaps comes by so seldom, with so many
+// traversals, that he may try again at once each time; what makes room is that he polls as well.
+TEST_CASE("many more reads than a poll queue has room for") {
+    Tree tree = write_tree(device_path(), 1, 17, 16);
+    Rig rig(kTreeFileBytes);
+    if (!polled_works(rig)) {
+        CHECK(!on_nvme());
+        return;
+    }
+    constexpr size_t kCount = 512;
+    exo_grant_open terms = {};
+    terms.in_flight_limit = kCount;
+    Opened opened = rig.regrant(terms);
+    REQUIRE(opened.error == 0);
+    Ring ring(kCount, IORING_SETUP_IOPOLL);
+    Pages pages(kCount);
+    for (size_t i = 0; i < kCount; i++) {
+        fill(pages.place(i), 16);
+        ring.push(opened.fd.get(), &pages.place(i).traverse, i);
+    }
+    ring.submit(kCount);
+    for (size_t i = 0; i < kCount; i++) {
+        Ring::Completion c = ring.reap();
+        REQUIRE(c.res == EXO_END_DONE);
+        check(pages.place(c.data), tree, false);
+    }
+    expect_idle();
+}
+
 TEST_CASE("a ring that nobody reaps keeps neither the device nor the grant") {
     // Worked off slowly, so there is less of it on a slow kernel.
     write_tree(device_path(), 1, 200 / std::min(slowness(), 4u), 4);
