@@ -24,7 +24,8 @@ nobody_is_left() {
 unmount_all() {
     local folder
     # A process that was killed while it waited for its own mount waits until that is ended.
-    awk -v begin="$TMPDIR/exo-fake-" 'index($2, begin) == 1 { print $2 }' /proc/mounts | while read -r folder; do
+    # Those that everybody is to see are in /tmp.
+    awk '$2 ~ "/exo-fake-" { print $2 }' /proc/mounts | while read -r folder; do
         umount -f "$folder" || umount -l "$folder"
     done
 }
@@ -47,6 +48,6 @@ for round in $(seq "$rounds"); do
     unmount_all
     wait_until 20 nobody_is_left
     release_volumes
-    rm -rf "${TMPDIR:?}"/*
+    rm -rf "${TMPDIR:?}"/* /tmp/exo-fake-*
     unload_module_check
 done
