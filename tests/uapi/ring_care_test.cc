@@ -313,7 +313,7 @@ TEST_CASE("many trees at once through rings, with several reads of each in fligh
 
 // Each has reads in flight and others that find no room. Whoever reaps comes by so seldom, with so many
 // traversals, that he may try again at once each time; what makes room is that he polls as well.
-TEST_CASE("many more reads than a poll queue has room for") {
+TEST_CASE("a poll queue that has room for few of the reads") {
     Tree tree = write_tree(device_path(), 1, 17, 16);
     Rig rig(kTreeFileBytes);
     if (!polled_works(rig)) {
