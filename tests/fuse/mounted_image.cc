@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +155,20 @@ void MountedImage::kill_daemon() {
 bool MountedImage::is_mounted() const {
     const auto table = fuse::read_mount_table();
     return fuse::find_exo_mount(table, directory_) != nullptr;
+}
+
+uint64_t MountedImage::free_bytes() const {
+    struct statvfs now;
+    if (statvfs(directory_.c_str(), &now) != 0) throw std::runtime_error("statvfs " + directory_);
+    return uint64_t(now.f_bfree) * now.f_frsize;
+}
+
+bool MountedImage::gets_free(uint64_t bytes) const {
+    for (int i = 0; i < 500; ++i) {
+        if (free_bytes() >= bytes) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
 }
 
 std::string MountedImage::fsck() const {

@@ -44,6 +44,10 @@ class MountedImage {
     pid_t daemon() const;  // 0: there is none
     void kill_daemon();    // -9, and waits until it is gone
     bool is_mounted() const;
+    uint64_t free_bytes() const;
+    // Waits up to 5 s until as many are free: the kernel tells a little after unlink() that it has
+    // forgotten the file, at an unmount perhaps never, and only then are its blocks given back.
+    bool gets_free(uint64_t bytes) const;
 
     // Problems that fsck finds in the unmounted image, one per line.
     std::string fsck() const;

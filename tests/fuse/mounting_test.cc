@@ -3,12 +3,9 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
-#include <thread>
 
 #include "fs/base/unique_fd.h"
 #include "tests/fuse/posix.h"
@@ -25,22 +22,6 @@ uint64_t blocks_of_image(const MountedImage& fs) {
 int trim(const std::string& path, fstrim_range& range) {
     const unique_fd fd(open(path.c_str(), O_RDONLY));
     return ioctl(fd.get(), FITRIM, &range);
-}
-
-uint64_t free_bytes(const MountedImage& fs) {
-    struct statvfs now;
-    REQUIRE(statvfs(fs.directory().c_str(), &now) == 0);
-    return uint64_t(now.f_bfree) * now.f_frsize;
-}
-
-/// Waits up to 5 s until `bytes` are free: the kernel tells a little after unlink() that it has
-/// forgotten the file, at an unmount perhaps never, and only then its blocks are given back.
-bool becomes_free(const MountedImage& fs, uint64_t bytes) {
-    for (int i = 0; i < 500; ++i) {
-        if (free_bytes(fs) >= bytes) return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
 }
 
 }  // namespace
@@ -88,9 +69,9 @@ TEST_CASE("access times: relative, none, strict") {
 TEST_CASE("trim gives the image's blocks back, and says how many bytes") {
     MountedImage fs;
     REQUIRE(write_file(fs.path("f"), pattern(32 << 20, 1)));
-    const uint64_t free_with_it = free_bytes(fs);
+    const uint64_t free_with_it = fs.free_bytes();
     REQUIRE(unlink(fs.path("f").c_str()) == 0);
-    REQUIRE(becomes_free(fs, free_with_it + (30u << 20)));
+    REQUIRE(fs.gets_free(free_with_it + (30u << 20)));
     {
         const unique_fd root(open(fs.directory().c_str(), O_RDONLY));
         REQUIRE(fsync(root.get()) == 0);  // what was freed counts once that is durable
@@ -117,9 +98,9 @@ TEST_CASE("with discard, freed blocks go back by themselves") {
     REQUIRE(fs.umount() == 0);
     const uint64_t before = blocks_of_image(fs);
     REQUIRE(fs.run_mount({fs.image(), fs.directory(), "-o", "discard"}) == 0);
-    const uint64_t free_with_it = free_bytes(fs);
+    const uint64_t free_with_it = fs.free_bytes();
     REQUIRE(unlink(fs.path("f").c_str()) == 0);
-    REQUIRE(becomes_free(fs, free_with_it + (30u << 20)));
+    REQUIRE(fs.gets_free(free_with_it + (30u << 20)));
     REQUIRE(fs.umount() == 0);
     CHECK(blocks_of_image(fs) + (30u << 20) < before);
 }
